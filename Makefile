@@ -1,0 +1,64 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+LAKE ?= lake
+VENV := .venv
+BIN := $(VENV)/bin
+# Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
+export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
+
+.PHONY: help run test lint fmt type bench dist clean setup setup-dev apertium
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
+	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
+
+test: setup-dev apertium ## Run all tests (no GPU, no model hub, no secrets)
+	$(BIN)/python -m pytest
+
+lint: setup-dev ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+fmt: setup-dev ## Mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: setup-dev ## Check types
+	$(BIN)/mypy
+
+dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist
+	$(BIN)/python scripts/zip_for_spark.py dist
+
+clean: ## Remove builds, caches and the demo's lake; keep .venv and .apertium
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log lake
+	find jobs udfs tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: $(VENV)/.run ## Make .venv with what the job needs
+
+setup-dev: $(VENV)/.dev ## Make .venv with what tests and checks need
+
+apertium: ## Put the embedded translation engine in place, without root
+	@sh scripts/install-apertium.sh "$(BACKPROMPT_APERTIUM)"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Backprompt needs Python 3.11 or newer; $(PYTHON) is older or missing. Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Backprompt into $(VENV) (once, a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Backprompt and its test tools into $(VENV) (once, a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.run
