@@ -1,0 +1,1 @@
+"""Classifiers of texts behind one small protocol."""
