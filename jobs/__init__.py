@@ -1,0 +1,1 @@
+"""Driver side of Backprompt: code about tables."""

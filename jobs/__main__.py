@@ -1,0 +1,228 @@
+"""The command ``backprompt``, which is also what ``spark-submit`` starts.
+
+Exit codes: 0 done; 1 a check failed, or something broke that should not; 2 something in the user's hands is wrong, and
+the message says what to do; 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__" and __package__ in (None, ""):
+    # `spark-submit jobs/__main__.py` puts jobs/ itself first on the path, where neither package can be found.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from jobs.runtime.console import ConsoleReporter, console
+from jobs.runtime.errors import BackpromptError
+from udfs.engines import EngineUnavailable
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from jobs.runtime.lake import Lake
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = _parser().parse_args(argv)
+    log_file = _log_file(args)
+    try:
+        command: Callable[[argparse.Namespace, Path | None], int] = args.run
+        return command(args, log_file)
+    except (BackpromptError, EngineUnavailable) as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f"backprompt: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `backprompt show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("backprompt: stopped. The tables are whole; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if args.debug:
+            raise
+        where = ""
+        if log_file is not None:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            with log_file.open("a", encoding="utf-8") as log:
+                traceback.print_exc(file=log)
+            where = f" Its details are in {log_file}."
+        first = (str(error).strip().splitlines() or [""])[0]
+        print(f"backprompt: this should not have happened: {type(error).__name__}: {first}{where}", file=sys.stderr)
+        print("The tables are whole; the same command goes on. --debug shows all.", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="backprompt", description="Instruction-tuning pairs whose answers people wrote, in any language."
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    lake = argparse.ArgumentParser(add_help=False)
+    lake.add_argument("--lake", required=True, help="folder, URL such as s3a://bucket/lake, or catalog.schema")
+    lake.add_argument("--checkpoints", help="folder of the streams' checkpoints (default: below the lake)")
+    lake.add_argument(
+        "--conf", action="append", default=[], metavar="KEY=VALUE", help="Spark setting for a session made here"
+    )
+    lake.add_argument("--log", metavar="FILE", help="where Spark's own messages go (default: LAKE/_logs)")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show tracebacks")
+
+    def add(
+        name: str, run: Callable[..., int], text: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[*parents, common])
+        command.set_defaults(run=run)
+        return command
+
+    command = add("run", _run, "Bring a lake up to date with a recipe and its corpora.", lake)
+    command.add_argument("--recipe", required=True, help="a file, or a name of 'backprompt recipes'")
+    command.add_argument("--stages", help="a..b or a,b: run only these")
+    command.add_argument("--max-documents", type=_positive, metavar="N", help="take at most N new documents")
+    command.add_argument("--rebuild", metavar="STAGE", help="make this stage's table and those after it again")
+
+    command = add("status", _status, "Show how many rows each stage took, kept and rejected, and why.", lake)
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add("show", _show, "Show rows of a table as a person reads them.", lake)
+    command.add_argument("--table", required=True, help="documents, clean, ..., pairs, runs")
+    command.add_argument("--language", help="GlotLID code, such as cat_Latn")
+    command.add_argument("--reason", help="only rows rejected for this; 'clean.*' for all that start so")
+    command.add_argument("-n", type=_positive, default=5, metavar="N", help="how many rows (default 5)")
+    command.add_argument("--full", action="store_true", help="every column, whole texts")
+
+    add("check", _check, "Check the tables: nothing lost, nothing doubled, every column in place.", lake)
+    add("recipes", _recipes, "List the recipes that come with Backprompt.")
+    command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
+    command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
+    return parser
+
+
+def _run(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import summary
+    from jobs.runtime.pipeline import Options, parse_stages, run
+    from jobs.runtime.recipe import load_recipe
+
+    recipe = load_recipe(args.recipe)
+    stages = parse_stages(args.stages, recipe) if args.stages else ()
+    out = console()
+    reporter = ConsoleReporter(out)
+    reporter.note(f"Recipe {recipe.name} into lake {args.lake}. Starting Spark ...")
+    lake = _lake(args, log_file)
+    try:
+        outcome = run(lake.spark, recipe, lake, Options(stages, args.max_documents, args.rebuild), reporter)
+    finally:
+        reporter.close()
+    summary.print_summary(out, lake, recipe, outcome, log_file)
+    return 0
+
+
+def _status(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import funnel
+
+    lake = _lake(args, log_file)
+    if args.json:
+        print(funnel.as_json(lake))
+    else:
+        funnel.print_funnel(console(), lake)
+    return 0
+
+
+def _show(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import show
+
+    show.print_rows(console(), _lake(args, log_file), args.table, args.language, args.reason, args.n, args.full)
+    return 0
+
+
+def _check(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.runtime.accounting import check
+
+    out, failed = console(), 0
+    for finding in check(_lake(args, log_file)):
+        failed += bool(finding.problem)
+        state = f"FAILED: {finding.problem}" if finding.problem else "ok"
+        out.print(f"{finding.check}: {state}", markup=False, soft_wrap=True)
+    out.print(f"{failed} checks failed." if failed else "All checks passed.", markup=False)
+    return 1 if failed else 0
+
+
+def _recipes(_args: argparse.Namespace, _log_file: Path | None) -> int:
+    from jobs.commands.recipes import print_recipes
+
+    print_recipes(console())
+    return 0
+
+
+def _explain(args: argparse.Namespace, _log_file: Path | None) -> int:
+    from jobs.commands.recipes import print_explanation
+    from jobs.runtime.recipe import load_recipe
+
+    print_explanation(console(), load_recipe(args.recipe))
+    return 0
+
+
+def _lake(args: argparse.Namespace, log_file: Path | None) -> Lake:
+    from jobs.runtime.lake import Lake, is_local
+    from jobs.runtime.session import get_session
+
+    if args.run is not _run and is_local(args.lake) and not Path(args.lake).is_dir():
+        raise BackpromptError(f"There is no lake {args.lake}. 'backprompt run' makes one.")
+    spark: SparkSession = get_session(log_file, dict(_setting(item) for item in args.conf))
+    return Lake(spark, args.lake, args.checkpoints)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise BackpromptError(f"--conf {text}: write KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def _log_file(args: argparse.Namespace) -> Path | None:
+    if not hasattr(args, "lake"):
+        return None
+    if args.log:
+        return Path(args.log)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    lake = Path(args.lake)
+    # A lake that is not a folder we may write to, or not there yet for a command that only reads.
+    is_folder = "://" not in args.lake and (args.run is _run or lake.is_dir()) and _is_writable(lake)
+    folder = lake / "_logs" if is_folder else Path(tempfile.gettempdir(), f"backprompt-{os.getuid()}")
+    return folder.absolute() / f"{args.run.__name__.strip('_')}-{stamp}-{os.getpid()}.log"
+
+
+def _is_writable(folder: Path) -> bool:
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _version() -> str:
+    try:
+        return f"backprompt {version('backprompt')}"
+    except PackageNotFoundError:
+        return "backprompt (not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

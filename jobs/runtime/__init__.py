@@ -1,0 +1,1 @@
+"""What runs the stages: session, lake, recipe, schema, pipeline."""

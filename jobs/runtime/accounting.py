@@ -1,0 +1,173 @@
+"""Checks of a lake against its own contract: nothing lost, nothing doubled, every column what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.runtime import ledger
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import Lake
+from jobs.runtime.recipe import FIRST, LAST
+from jobs.runtime.schema import PAIRS, RUNS, SPLITS, check_schema, record
+from jobs.stages import STAGES
+from udfs.splits import CYCLE
+
+_KEY: Final = ["doc_id", "document_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, and what is wrong with it ("" if nothing is)."""
+
+    check: str
+    problem: str = ""
+
+
+def tables_in_order(lake: Lake) -> list[str]:
+    """Return the lake's tables of documents and pairs, each after the one it was made from."""
+    upstream = {name: lake.properties(name).get("upstream") for name in (FIRST, *STAGES) if lake.exists(name)}
+    order: list[str] = []
+    following: str | None = FIRST if FIRST in upstream else None
+    while following is not None:
+        order.append(following)
+        following = next((name for name, before in upstream.items() if before == order[-1]), None)
+    return order
+
+
+def check(lake: Lake) -> Iterator[Finding]:
+    """Yield a finding for every check of every table.
+
+    Raises:
+        BackpromptError: if the lake has no tables at all.
+    """
+    order = tables_in_order(lake)
+    if not order:
+        raise BackpromptError(f"Lake {lake} has no table {FIRST}: nothing has been run into it yet")
+    funnel = ledger.tallies(lake)
+    yield from _check_columns(lake, order)
+    for at, name in enumerate(order):
+        yield from _check_rows(lake, name)
+        yield from _check_runs(lake, name, funnel.get(name, {}))
+        if at:
+            yield from _check_nothing_lost(lake, order[at - 1], name)
+    if LAST in order:
+        yield from _check_pairs(lake, order)
+
+
+def _check_columns(lake: Lake, order: list[str]) -> Iterator[Finding]:
+    wanted = {ledger.TABLE: RUNS}
+    for at, name in enumerate(order):
+        wanted[name] = PAIRS if name == LAST else record(STAGES[each].adds for each in order[1 : at + 1])
+    for name, schema in wanted.items():
+        try:
+            check_schema(lake.read(name).schema, schema, name)
+        except BackpromptError as error:
+            yield Finding(f"{name}: columns", str(error))
+        else:
+            yield Finding(f"{name}: columns")
+    for name in order:
+        partitions = lake.delta(name).detail().select("partitionColumns").first()
+        found = list(partitions[0]) if partitions else []
+        yield Finding(f"{name}: partitioned by language", "" if found == ["language"] else f"partitioned by {found}")
+
+
+def _check_rows(lake: Lake, name: str) -> Iterator[Finding]:
+    key = ["pair_id"] if name == LAST else _KEY
+    rows = lake.read(name)
+    doubled = rows.groupBy(*key).count().where("count > 1")
+    yield _counted(f"{name}: no row twice", doubled, key[0], "rows stand more than once")
+    if name == LAST:
+        return
+    yield _counted(
+        f"{name}: text_chars is the length of text",
+        rows.where(F.col("text_chars") != F.char_length("text")),
+        "doc_id",
+        "rows have another length",
+    )
+    adds = [] if name == FIRST else STAGES[name].adds.fieldNames()
+    filled = {"translate": "text_en", "back_translate": "instruction_src", "instruct": "generator"}.get(name)
+    if filled in adds:
+        empty = rows.where((F.size("rejected_for") == 0) & F.col(filled).isNull())
+        yield _counted(f"{name}: alive rows have {filled}", empty, "doc_id", f"alive rows have no {filled}")
+
+
+def _check_runs(lake: Lake, name: str, recorded: dict[str, ledger.Tally]) -> Iterator[Finding]:
+    rows = lake.read(name)
+    if name == LAST:
+        return  # A merge replaces pairs: `runs` counts what came in, not what stands.
+    alive = F.size("rejected_for") == 0
+    counts = {
+        row["language"]: (row["alive"], row["rejected"])
+        for row in rows.groupBy("language")
+        .agg(F.count_if(alive).alias("alive"), F.count_if(~alive).alias("rejected"))
+        .collect()
+    }
+    problems = []
+    for language in sorted(counts.keys() | recorded.keys()):
+        stands = counts.get(language, (0, 0))
+        tally = recorded.get(language, ledger.Tally())
+        if stands != (tally.alive, tally.rejected):
+            problems.append(
+                f"{language}: {stands[0]} alive and {stands[1]} rejected rows stand, runs says {tally.alive} and "
+                f"{tally.rejected}"
+            )
+        if tally.rows_in != sum(stands):
+            problems.append(f"{language}: {tally.rows_in} rows came in, {sum(stands)} stand")
+    yield Finding(f"{name}: rows in = alive + rejected, for every language", "; ".join(problems))
+
+
+def _check_nothing_lost(lake: Lake, before: str, name: str) -> Iterator[Finding]:
+    alive = lake.read(before).where(F.size("rejected_for") == 0)
+    rows = lake.read(name)
+    if name == LAST:
+        # A document's newest revision made the pair.
+        alive, rows = alive.select("doc_id").distinct(), rows.select(F.col("pair_id").alias("doc_id"))
+    key = rows.columns if name == LAST else _KEY
+    missing = alive.join(rows.select(*key), key, how="left_anti")
+    yield _counted(
+        f"{name}: every alive row of {before} is there",
+        missing,
+        "doc_id",
+        f"rows of {before} are not in it: 'backprompt run' goes on with them, or they were lost",
+    )
+    orphans = rows.join(alive.select(*key), key, how="left_anti")
+    yield _counted(f"{name}: no row without its {before}", orphans, "doc_id", f"rows are not alive in {before}")
+
+
+def _check_pairs(lake: Lake, order: list[str]) -> Iterator[Finding]:
+    rows, splits = lake.read(LAST), lake.read("splits", SPLITS)
+    sources = lake.read("clean" if "clean" in order else FIRST).select(
+        F.col("doc_id").alias("pair_id"), "revision", F.col("text").alias("cleaned")
+    )
+    changed = rows.join(sources, ["pair_id", "revision"], how="left").where(
+        ~F.col("output").eqNullSafe(F.col("cleaned"))
+    )
+    yield _counted(
+        "pairs: outputs are the cleaned source texts", changed, "pair_id", "outputs differ from their source"
+    )
+    kept = splits.withColumnsRenamed({"split": "kept_split", "split_position": "kept_position"})
+    moved = rows.join(kept, "pair_id", how="left").where(
+        ~(F.col("split").eqNullSafe(F.col("kept_split")) & F.col("split_position").eqNullSafe(F.col("kept_position")))
+    )
+    yield _counted(
+        "pairs: no pair left its split", moved.select(rows["pair_id"]), "pair_id", "pairs are not in their split"
+    )
+    cycle = F.array(*map(F.lit, CYCLE))
+    wrong = splits.where(F.col("split") != F.element_at(cycle, (F.col("split_position") % len(CYCLE) + 1).cast("int")))
+    yield _counted("splits: every place has its split", wrong, "pair_id", "places have another split")
+    doubled = splits.groupBy("source", "language", "split_position").agg(
+        F.count("*").alias("count"), F.min("pair_id").alias("pair_id")
+    )
+    yield _counted("splits: no place is taken twice", doubled.where("count > 1"), "pair_id", "places are taken twice")
+
+
+def _counted(check: str, bad: DataFrame, key: str, problem: str) -> Finding:
+    found = bad.agg(F.count("*").alias("count"), F.min(key).alias("example")).first()
+    if found is None or not found["count"]:
+        return Finding(check)
+    return Finding(check, f"{found['count']} {problem}, the first is {found['example']}")

@@ -1,0 +1,256 @@
+"""The one place that knows Delta Lake: where a lake's tables are, how they are read and written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.schema import FORMAT_VERSION, check_schema
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+    from pyspark.sql.streaming import DataStreamReader
+
+PREFIX: Final = "backprompt."
+_CATALOG_NAME: Final = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchBounds:
+    """How much of a table one batch of a stream reads; whole files, at least one. None: all there is."""
+
+    max_files: int | None = None
+
+
+class Lake:
+    """A set of Delta tables under one path or URL, or in one ``catalog.schema``.
+
+    Args:
+        spark: the session.
+        location: a folder (``lake``), a URL (``s3a://bucket/lake``) or ``catalog.schema``.
+        checkpoints: folder or URL for the streams' checkpoints; needed for a ``catalog.schema`` whose files Spark
+            may not write beside (a Unity Catalog schema: use a volume), else below the lake.
+
+    Raises:
+        BackpromptError: if the location cannot be used.
+    """
+
+    def __init__(self, spark: SparkSession, location: str, checkpoints: str | None = None) -> None:
+        self.spark = spark
+        self.location = location.rstrip("/") or location
+        self.is_catalog = is_catalog_name(self.location)
+        if not self.is_catalog and is_local(self.location):
+            self.location = str(Path(self.location).absolute())
+        self._checkpoints = checkpoints.rstrip("/") if checkpoints else None
+
+    def __str__(self) -> str:
+        return self.location
+
+    def create(self) -> None:
+        """Make sure that tables can be written here.
+
+        Raises:
+            BackpromptError: if not; the message says why.
+        """
+        if self.is_catalog:
+            try:
+                self.spark.sql("CREATE SCHEMA IF NOT EXISTS " + _quote(*self.location.split(".")))
+            except Exception as error:
+                raise BackpromptError(f"Lake {self.location}: {_first_line(error)}") from error
+        elif is_local(self.location):
+            folder = Path(self.location)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / ".backprompt-write-test"
+                probe.touch()
+                probe.unlink()
+            except OSError as error:
+                raise BackpromptError(
+                    f"Lake {self.location} cannot be written: {error.strerror}. Choose another folder with --lake."
+                ) from error
+
+    # Tables ----------------------------------------------------------------------------------------------------
+
+    def exists(self, table: str) -> bool:
+        """Say whether the lake has this table."""
+        from delta.tables import DeltaTable
+
+        if self.is_catalog:
+            return bool(self.spark.catalog.tableExists(self.location + "." + table))
+        return bool(DeltaTable.isDeltaTable(self.spark, self._path(table)))
+
+    def read(self, table: str, schema: StructType | None = None) -> DataFrame:
+        """Return a table; with ``schema``, checked against it.
+
+        Raises:
+            BackpromptError: if the table is not there or its columns differ.
+        """
+        if not self.exists(table):
+            raise BackpromptError(f"Lake {self.location} has no table {table!r}. It is made by 'backprompt run'.")
+        frame = self._frame(table)
+        if schema is not None:
+            check_schema(frame.schema, schema, f"table {table} of {self.location}")
+        return frame
+
+    def ensure(
+        self, table: str, schema: StructType, properties: Mapping[str, str], partition_by: Sequence[str] = ("language",)
+    ) -> None:
+        """Make the table if it is not there; if it is, check its columns and format version."""
+        if not self.exists(table):
+            self._define("createIfNotExists", table, schema, properties, partition_by)
+            return
+        self.read(table, schema)
+        version = int(self.properties(table).get("format_version", "0"))
+        if version > FORMAT_VERSION:
+            raise BackpromptError(
+                f"Table {table} of {self.location} was written by a newer Backprompt (table format {version}, this "
+                f"one writes {FORMAT_VERSION}). Upgrade Backprompt or use another lake."
+            )
+
+    def replace(
+        self, table: str, schema: StructType, properties: Mapping[str, str], partition_by: Sequence[str] = ("language",)
+    ) -> None:
+        """Empty the table and give it this schema; what it held stays reachable as its earlier versions."""
+        self._define("createOrReplace", table, schema, properties, partition_by)
+
+    def properties(self, table: str) -> dict[str, str]:
+        """Return Backprompt's own properties of the table, without their prefix."""
+        row = self.delta(table).detail().select("properties").first()
+        found: dict[str, str] = row["properties"] if row else {}
+        return {key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)}
+
+    def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
+        """Set Backprompt's own properties of the table."""
+        assignments = ", ".join(f"{_literal(PREFIX + key)} = {_literal(value)}" for key, value in properties.items())
+        self.spark.sql(f"ALTER TABLE {self.sql_name(table)} SET TBLPROPERTIES ({assignments})")
+
+    def append(self, rows: DataFrame, table: str, app_id: str, version: int, rows_per_file: int | None = None) -> None:
+        """Append rows once: a write with the same ``app_id`` and a version already written does nothing.
+
+        Delta decides before it runs the plan, so a repeated batch costs no model work. ``rows_per_file`` bounds the
+        files, and with them what a batch of the next stage reads.
+        """
+        writer = rows.write.format("delta").mode("append").option("txnAppId", app_id).option("txnVersion", version)
+        if rows_per_file is not None:
+            writer = writer.option("maxRecordsPerFile", rows_per_file)
+        if self.is_catalog:
+            writer.saveAsTable(self.location + "." + table)
+        else:
+            writer.save(self._path(table))
+
+    def delta(self, table: str) -> DeltaTable:
+        """Return the handle for merges and maintenance."""
+        from delta.tables import DeltaTable
+
+        if self.is_catalog:
+            return DeltaTable.forName(self.spark, self.sql_name(table))
+        return DeltaTable.forPath(self.spark, self._path(table))
+
+    def stream(self, table: str, bounds: BatchBounds) -> DataFrame:
+        """Return the table's appended rows as a stream of bounded batches."""
+        # Deletions and updates upstream are not new rows: they are followed by rebuilds and takedowns of their own.
+        reader: DataStreamReader = self.spark.readStream.format("delta").option("skipChangeCommits", "true")
+        reader = reader.option("maxFilesPerTrigger", bounds.max_files or 2**31 - 1)
+        return reader.table(self.sql_name(table)) if self.is_catalog else reader.load(self._path(table))
+
+    def checkpoint(self, *parts: str) -> str:
+        """Return the folder for a stream's checkpoint.
+
+        Raises:
+            BackpromptError: if the lake is a catalog schema and no folder was given for checkpoints.
+        """
+        if self._checkpoints is None and self.is_catalog:
+            self._checkpoints = self._schema_folder()
+        return "/".join([self._checkpoints or self.location + "/_checkpoints", *parts])
+
+    def sql_name(self, table: str) -> str:
+        """Return the table's name as SQL takes it."""
+        return _quote(*self.location.split("."), table) if self.is_catalog else "delta." + _quote(self._path(table))
+
+    def where(self, table: str) -> str:
+        """Return the table's place for a person: its path or its name."""
+        return f"{self.location}.{table}" if self.is_catalog else self._path(table)
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _path(self, table: str) -> str:
+        return f"{self.location}/{table}"
+
+    def _frame(self, table: str) -> DataFrame:
+        if self.is_catalog:
+            return self.spark.table(self.sql_name(table))
+        return self.spark.read.format("delta").load(self._path(table))
+
+    def _define(
+        self, method: str, table: str, schema: StructType, properties: Mapping[str, str], partition_by: Sequence[str]
+    ) -> None:
+        from delta.tables import DeltaTable
+
+        builder = getattr(DeltaTable, method)(self.spark)
+        if self.is_catalog:
+            builder = builder.tableName(self.sql_name(table))
+        else:
+            builder = builder.location(self._path(table))
+        builder = builder.addColumns(schema)
+        if partition_by:
+            builder = builder.partitionedBy(*partition_by)
+        # One file a language and batch instead of one a language and task.
+        builder = builder.property("delta.autoOptimize.optimizeWrite", "true")
+        # Statistics on long texts cost time and skip nothing; a batch's rows are found by its number.
+        keys = [name for name in ("doc_id", "pair_id", "batch_id", "source") if name in schema.fieldNames()]
+        builder = builder.property("delta.dataSkippingStatsColumns", ",".join(keys))
+        for key, value in {"format_version": str(FORMAT_VERSION), **properties}.items():
+            builder = builder.property(PREFIX + key, value)
+        try:
+            builder.execute()
+        except Exception as error:
+            if _says(error, "Permission denied", "Read-only file system", "No space left"):
+                raise BackpromptError(f"Table {self.where(table)} cannot be written: {_first_line(error)}") from error
+            raise
+
+    def _schema_folder(self) -> str:
+        try:
+            rows = self.spark.sql("DESCRIBE SCHEMA " + _quote(*self.location.split("."))).collect()
+        except AnalysisException as error:
+            raise BackpromptError(f"Lake {self.location}: {_first_line(error)}") from error
+        folder = next((row[1] for row in rows if row[0] == "Location"), "")
+        if not folder or folder.startswith("dbfs:/Volumes") or "__unitystorage" in folder:
+            raise BackpromptError(
+                f"Lake {self.location} is a catalog schema without a folder of its own for checkpoints. Name one with "
+                "--checkpoints, on Databricks a volume: --checkpoints /Volumes/CATALOG/SCHEMA/VOLUME/checkpoints"
+            )
+        return str(folder) + "/_checkpoints"
+
+
+def is_catalog_name(location: str) -> bool:
+    """Say whether a lake's location is ``catalog.schema`` rather than a path or URL."""
+    return _CATALOG_NAME.fullmatch(location) is not None and not Path(location).exists()
+
+
+def is_local(location: str) -> bool:
+    """Say whether a path is on this machine's file system rather than a URL or a catalog name."""
+    return "://" not in location and not is_catalog_name(location)
+
+
+def _quote(*names: str) -> str:
+    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _says(error: Any, *phrases: str) -> bool:
+    return any(phrase in str(error) for phrase in phrases)

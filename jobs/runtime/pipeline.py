@@ -1,0 +1,372 @@
+"""Runs a recipe: corpora to documents, then stage after stage, each a stream from the table before it to its own."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.runtime.batches import INDEX_TABLE, SPLITS_TABLE, BatchProcessor, listening
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import BatchBounds, Lake
+from jobs.runtime.ledger import BatchId, Ledger, count_rows, tallies
+from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
+from jobs.runtime.schema import PAIRS, SPLITS
+from jobs.sources import UNKNOWN_LANGUAGE, AnySource, explain_read_error, read
+from jobs.sources.sampling import sample, sampling_position
+from jobs.stages import STAGES, dedup
+from jobs.stages.base import Stage, StageSettings
+from jobs.stages.translate import is_covered
+
+
+class Reporter(Protocol):
+    """Hears what a run does."""
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        ...
+
+    def stage_started(self, stage: str, expected: int | None) -> None:
+        """Hear that a stage starts; ``expected`` rows wait for it, None if that is not known."""
+        ...
+
+    def batch_done(self, stage: str, rows: int) -> None:
+        """Hear that a batch of so many rows is in the stage's table."""
+        ...
+
+    def stage_done(self, stage: str) -> None:
+        """Hear that a stage has nothing left to do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked for beside its recipe."""
+
+    stages: tuple[str, ...] = ()
+    """Names of the stages to run; empty: all of the recipe."""
+    max_documents: int | None = None
+    """At most so many new documents are taken from the corpora."""
+    rebuild: str | None = None
+    """Stage from which on the tables are made again."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did."""
+
+    run_id: str
+    started_at: datetime
+    new_rows: dict[str, int] = field(default_factory=dict)
+    """Rows that each stage took in, in this run."""
+    uncovered: dict[str, int] = field(default_factory=dict)
+    """Living documents by language for which the recipe's translation engine has no way."""
+
+
+def run(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options, reporter: Reporter) -> Outcome:
+    """Bring a lake up to date with a recipe and its corpora.
+
+    Args:
+        spark: the session.
+        recipe: a checked recipe.
+        lake: where the tables are.
+        options: parts, bounds, rebuilds.
+        reporter: hears of progress.
+
+    Raises:
+        BackpromptError: for everything that is in the user's hands.
+        udfs.engines.EngineUnavailable: if an engine of the recipe cannot be used; nothing has been read then.
+    """
+    return _Run(spark, recipe, lake, options, reporter).go()
+
+
+def parse_stages(text: str, recipe: LoadedRecipe) -> tuple[str, ...]:
+    """Return the stages that ``--stages`` names: ``a..b`` (either end may be left out) or ``a,b``.
+
+    Raises:
+        BackpromptError: for a name that the recipe does not have, or an empty range.
+    """
+    order = recipe.order
+
+    def known(name: str) -> str:
+        if name not in order:
+            raise BackpromptError(
+                f"--stages {text}: recipe {recipe.name} has no stage {name!r}; it has {', '.join(order)}"
+            )
+        return name
+
+    if ".." not in text:
+        chosen = {known(name.strip()) for name in text.split(",")}
+        return tuple(name for name in order if name in chosen)
+    first, _, last = (part.strip() for part in text.partition(".."))
+    start, stop = order.index(known(first or order[0])), order.index(known(last or order[-1]))
+    if start > stop:
+        raise BackpromptError(f"--stages {text}: {last} comes before {first}")
+    return tuple(order[start : stop + 1])
+
+
+class _Run:
+    def __init__(
+        self, spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options, reporter: Reporter
+    ) -> None:
+        self.spark, self.recipe, self.lake, self.options, self.reporter = spark, recipe, lake, options, reporter
+        self.outcome = Outcome(run_id=uuid.uuid4().hex[:12], started_at=datetime.now(UTC))
+        self.ledger = Ledger(lake, recipe.name, self.outcome.run_id)
+        self.chosen = options.stages or recipe.order
+        self.resources = recipe.resources()
+
+    def go(self) -> Outcome:
+        if self.options.rebuild is not None and self.options.rebuild not in self.recipe.order:
+            raise BackpromptError(
+                f"--rebuild {self.options.rebuild}: recipe {self.recipe.name} has the stages {', '.join(self.recipe.order)}"
+            )
+        self._check_engines()
+        self.lake.create()
+        self._check_fingerprints()
+        self.ledger.ensure()
+        for name in self.chosen:
+            self._prepare(name)
+            if name == FIRST:
+                self._ingest()
+                self._announce_uncovered()
+            else:
+                self._stream(STAGES[name], self.recipe.settings(name))
+        return self.outcome
+
+    # Before the first row ---------------------------------------------------------------------------------------
+
+    def _check_engines(self) -> None:
+        pivot = self.resources.pivot
+        wanted = self.recipe.recipe.languages or tuple(self.resources.languages)
+        for stage, settings in self.recipe.stages():
+            if stage.name not in self.chosen:
+                continue
+            for name in stage.engines:
+                engine = getattr(settings, name)
+                if hasattr(engine, "supports"):
+                    into_pivot = stage.name == "translate"
+                    pairs = [(code, pivot) if into_pivot else (pivot, code) for code in wanted if code != pivot]
+                    engine.check([pair for pair in pairs if engine.supports(*pair)])
+                elif hasattr(engine, "check"):
+                    engine.check()
+
+    def _check_fingerprints(self) -> None:
+        order = self.recipe.order
+        rebuilt_from = order.index(self.options.rebuild) if self.options.rebuild else len(order)
+        for at, name in enumerate(order):
+            if at >= rebuilt_from or not self.lake.exists(name):
+                continue
+            properties = self.lake.properties(name)
+            before = json.loads(properties.get("settings", "{}"))
+            now = self.recipe.decisive(name)
+            shared_sources = {key.split(".")[1] for key in before if key.startswith("sources.")}
+            changes = [
+                f"{key} was {_show(before.get(key))}, is now {_show(now.get(key))}"
+                for key in sorted(before.keys() | now.keys())
+                if before.get(key) != now.get(key) and _is_compared(key, shared_sources, now)
+            ]
+            upstream = properties.get("upstream")
+            expected = self.recipe.upstream(name) if name != FIRST else None
+            if upstream != expected and name != FIRST:
+                changes.append(f"it was made from {upstream}, is now made from {expected}")
+            if changes:
+                raise BackpromptError(
+                    f"Table {name} of {self.lake} was made with other settings: {'; '.join(changes)}. Add --rebuild "
+                    f"{name} to process again from there on (what the tables hold now stays reachable as their earlier "
+                    "versions), set the old value, or use another lake."
+                )
+
+    def _prepare(self, name: str) -> None:
+        """Make the stage's tables, or empty them for a rebuild."""
+        order = self.recipe.order
+        settings = self.recipe.decisive(name)
+        properties = {
+            "recipe": self.recipe.name,
+            "fingerprint": self.recipe.fingerprint(name),
+            "settings": json.dumps(settings, sort_keys=True, ensure_ascii=False),
+            "generation": "0",
+        }
+        if name != FIRST:
+            properties["upstream"] = self.recipe.upstream(name)
+            if not self.lake.exists(properties["upstream"]):
+                raise BackpromptError(
+                    f"Stage {name} reads table {properties['upstream']}, which {self.lake} does not have yet. "
+                    f"Run the stages before it first: --stages ..{properties['upstream']}"
+                )
+        tables = {name: PAIRS if name == LAST else self.recipe.schema(name)}
+        if name == "dedup":
+            tables[INDEX_TABLE] = dedup.INDEX
+        is_rebuilt = self.options.rebuild is not None and order.index(name) >= order.index(self.options.rebuild)
+        if is_rebuilt and self.lake.exists(name):
+            properties["generation"] = str(int(self.lake.properties(name)["generation"]) + 1)
+            for table, schema in tables.items():
+                self.lake.replace(table, schema, properties)
+        else:
+            for table, schema in tables.items():
+                self.lake.ensure(table, schema, properties)
+        if name == FIRST:  # corpora that the recipe has gained since
+            before = json.loads(self.lake.properties(name)["settings"])
+            if settings.keys() - before.keys():
+                joined = json.dumps(before | settings, sort_keys=True, ensure_ascii=False)
+                self.lake.set_properties(name, {"settings": joined})
+        if name == LAST:
+            # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
+            seed = {"settings": json.dumps({"seed": self.resources.seed})}
+            if not self.lake.exists(SPLITS_TABLE) or self.lake.properties(SPLITS_TABLE)["settings"] != seed["settings"]:
+                self.lake.replace(SPLITS_TABLE, SPLITS, seed)
+
+    def _batch(self, stage: str, batch_id: int) -> BatchId:
+        generation = int(self.lake.properties(stage)["generation"])
+        return BatchId(self.recipe.name, stage, self.recipe.fingerprint(stage), generation, batch_id)
+
+    # Documents --------------------------------------------------------------------------------------------------
+
+    def _ingest(self) -> None:
+        """Append the corpora's documents that the table does not hold in this revision; one commit a source."""
+        self.reporter.stage_started(FIRST, None)
+        self._record_unrecorded_documents()
+        columns = self.recipe.schema(FIRST).fieldNames()
+        taken = 0
+        for number, source in enumerate(self.recipe.recipe.sources):
+            left = None if self.options.max_documents is None else self.options.max_documents - taken
+            if left == 0:
+                break
+            batch_id = (self.lake.read(FIRST).agg(F.max("batch_id")).first() or [None])[0]
+            batch = self._batch(FIRST, 0 if batch_id is None else batch_id + 1)
+            started_at = datetime.now(UTC)
+            try:
+                number_of_batch = F.lit(batch.batch_id).cast("long")
+                rows = self._new_documents(source, left).withColumns(
+                    {"document_batch": number_of_batch, "batch_id": number_of_batch}
+                )
+                app_id = f"{batch.app_id}/{self.outcome.run_id}"
+                self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
+            except PySparkException as error:
+                raise explain_read_error(error, source) or error from error
+            count = self._record_documents(batch, started_at)
+            self.reporter.batch_done(FIRST, count)
+            taken += count
+        if taken == 0 and self.lake.read(FIRST).isEmpty():
+            raise BackpromptError(
+                f"The corpora of {self.recipe.recipe.path} hold no documents: "
+                + ", ".join(source.path for source in self.recipe.recipe.sources)
+            )
+        self.outcome.new_rows[FIRST] = taken
+        self.reporter.stage_done(FIRST)
+
+    def _new_documents(self, source: AnySource, at_most: int | None) -> DataFrame:
+        docs = read(self.spark, source, self.resources.languages)
+        if self.recipe.recipe.languages:
+            docs = docs.where(F.col("language").isin(*self.recipe.recipe.languages, UNKNOWN_LANGUAGE))
+        docs = sample(docs, self.recipe.recipe.seed, source.sample_rate, source.max_documents_per_language)
+        # Against the newest revision, so that a document that is changed and changed back is new each time.
+        known = (
+            self.lake.read(FIRST)
+            .where(F.col("source") == source.name)
+            .groupBy("doc_id")
+            .agg(F.max_by("revision", "document_batch").alias("revision"))
+        )
+        new = docs.join(known, ["doc_id", "revision"], how="left_anti")
+        if at_most is None:
+            return new
+        first = new.select("doc_id").orderBy(sampling_position("doc_id", self.recipe.recipe.seed), "doc_id")
+        return new.join(first.limit(at_most), "doc_id", how="left_semi")
+
+    def _record_documents(self, batch: BatchId, started_at: datetime) -> int:
+        written = self.lake.read(FIRST).where(F.col("batch_id") == batch.batch_id)
+        came_in = count_rows(written)
+        count = sum(rows for rows, _ in came_in.values())
+        if count:
+            self.ledger.record(written, came_in, batch, None, started_at)
+        return count
+
+    def _record_unrecorded_documents(self) -> None:
+        """Enter the batches that a run was killed after writing and before entering in ``runs``."""
+        generation = self._batch(FIRST, 0).generation
+        recorded = self.ledger.batches(FIRST, generation)
+        written = self.lake.read(FIRST).select("batch_id").distinct()
+        for row in written.join(recorded, "batch_id", how="left_anti").orderBy("batch_id").collect():
+            self._record_documents(self._batch(FIRST, row["batch_id"]), datetime.now(UTC))
+
+    def _announce_uncovered(self) -> None:
+        """Say before any model works which documents no engine of the recipe can translate."""
+        translate = next((settings for stage, settings in self.recipe.stages() if stage.name == "translate"), None)
+        if translate is None:
+            return
+        alive = {language: tally.alive for language, tally in tallies(self.lake).get(FIRST, {}).items() if tally.alive}
+        self.outcome.uncovered = {
+            language: count
+            for language, count in sorted(alive.items())
+            if not is_covered(translate.engine, language, self.resources.pivot)  # type: ignore[attr-defined]
+        }
+        if self.outcome.uncovered:
+            listed = ", ".join(f"{language} ({count})" for language, count in self.outcome.uncovered.items())
+            self.reporter.note(
+                f"Not covered by the translation engine, to be rejected as translate.unsupported_language: {listed}"
+            )
+
+    # Stages -----------------------------------------------------------------------------------------------------
+
+    def _stream(self, stage: Stage, settings: StageSettings) -> None:
+        """Work through what the table before the stage holds and the stage has not seen, batch by batch."""
+        upstream = self.recipe.upstream(stage.name)
+        self.reporter.stage_started(stage.name, self._waiting(upstream, stage.name))
+        life = self._batch(stage.name, 0)
+        processor = BatchProcessor(
+            location=self.lake.location,
+            stage=stage.name,
+            settings=settings,
+            resources=self.resources,
+            columns=tuple((PAIRS if stage.name == LAST else self.recipe.schema(stage.name)).fieldNames()),
+            life=life,
+            run_id=self.outcome.run_id,
+            rows_per_file=self.recipe.recipe.rows_per_file,
+        )
+        done = 0
+
+        def count(rows: int) -> None:
+            nonlocal done
+            done += rows
+            self.reporter.batch_done(stage.name, rows)
+
+        with listening(life.app_id, count) as failures:
+            query = (
+                self.lake.stream(upstream, BatchBounds(settings.max_files_per_batch))
+                .where(F.size("rejected_for") == 0)
+                .writeStream.foreachBatch(processor)
+                .option("checkpointLocation", self.lake.checkpoint(life.app_id))
+                .trigger(availableNow=True)
+                .start()
+            )
+            try:
+                query.awaitTermination()
+            except PySparkException as error:
+                # Spark passes on no more than the text of what was raised in a batch.
+                raise (failures[0] if failures else error) from error
+            finally:
+                query.stop()
+        self.outcome.new_rows[stage.name] = done
+        self.reporter.stage_done(stage.name)
+
+    def _waiting(self, upstream: str, stage: str) -> int:
+        funnel = tallies(self.lake)
+        alive = sum(tally.alive for tally in funnel.get(upstream, {}).values())
+        return max(0, alive - sum(tally.rows_in for tally in funnel.get(stage, {}).values()))
+
+
+def _is_compared(key: str, shared_sources: set[str], now: dict[str, object]) -> bool:
+    """Say whether a changed setting matters: corpora may come and go, one that stays must stay what it is."""
+    if not key.startswith("sources."):
+        return True
+    name = key.split(".")[1]
+    return name in shared_sources and any(other.startswith(f"sources.{name}.") for other in now)
+
+
+def _show(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if value is not None else "not set"

@@ -1,0 +1,359 @@
+"""Recipes: ``conf/*.yaml``, checked before anything runs.
+
+A recipe names the corpora, the stages in their order and every setting that differs from its default. Every mistake is
+reported with its file, line and key, and what is allowed there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from jobs.runtime.conf import conf_root, language_table, read_conf, word_lists
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.schema import FORMAT_VERSION, record
+from jobs.sources import AnySource
+from jobs.stages import STAGES
+from jobs.stages.base import Resources, Stage, StageSettings
+from udfs.settings import Settings
+
+LAST: Final = "pairs"
+FIRST: Final = "documents"
+
+_Stages = create_model(  # type: ignore[call-overload]
+    "_Stages",
+    __base__=Settings,
+    **{name: (stage.settings | None, None) for name, stage in STAGES.items()},
+)
+
+
+class Recipe(Settings):
+    """What to make pairs from, and how."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """Name of the recipe, on every row of ``runs`` and in the folder of its checkpoints."""
+    description: str = ""
+    """One line for ``backprompt recipes``."""
+    seed: int = 0
+    """Seed of sampling, wording and splits."""
+    pivot: str = "eng_Latn"
+    """GlotLID code of the language instructions are written in."""
+    languages: tuple[str, ...] = ()
+    """GlotLID codes the run is restricted to; empty: every language the corpora hold."""
+    sources: tuple[AnySource, ...] = Field(min_length=1)
+    """The corpora."""
+    stages: _Stages  # type: ignore[valid-type]
+    """The stages in their order, each with its settings."""
+    rows_per_file: int = Field(5_000, ge=1)
+    """Most rows a file of the tables holds; with a stage's max_files_per_batch it bounds a batch."""
+    stand_in: str = ""
+    """A sentence printed with every summary, for recipes whose engines do not make training-grade rows."""
+    path: str = ""
+
+
+class LoadedRecipe:
+    """A checked recipe: its settings by stage, the columns of each table, and the fingerprints.
+
+    Args:
+        recipe: the settings.
+        order: names of the stages after ``documents``, in order.
+    """
+
+    def __init__(self, recipe: Recipe, order: Sequence[str]) -> None:
+        self.recipe = recipe
+        self.name = recipe.name
+        self.order = (FIRST, *order)
+
+    def settings(self, stage: str) -> StageSettings:
+        """Return the settings of a stage after ``documents``."""
+        found: StageSettings = getattr(self.recipe.stages, stage)
+        return found
+
+    def stages(self) -> Iterator[tuple[Stage, StageSettings]]:
+        """Yield the stages after ``documents`` with their settings."""
+        for name in self.order[1:]:
+            yield STAGES[name], self.settings(name)
+
+    def upstream(self, stage: str) -> str:
+        """Return the table that a stage reads."""
+        return self.order[self.order.index(stage) - 1]
+
+    def schema(self, stage: str) -> Any:
+        """Return the columns of a stage's table of documents."""
+        before = self.order[1 : self.order.index(stage) + 1]
+        return record(STAGES[name].adds for name in before)
+
+    def decisive(self, stage: str) -> dict[str, Any]:
+        """Return what decides a stage's result beside its upstream: flat, ``{"min_chars": 200, ...}``."""
+        if stage == FIRST:
+            common = {"format_version": FORMAT_VERSION, "seed": self.recipe.seed, "pivot": self.recipe.pivot}
+            return common | flatten({source.name: source.decisive() for source in self.recipe.sources}, "sources")
+        settings = self.settings(stage)
+        values = flatten(settings.decisive()) | {"version": STAGES[stage].version}
+        for prompt in self._prompts(stage):
+            values[f"prompt {prompt}"] = hashlib.sha256(self.read_prompt(prompt).encode()).hexdigest()
+        return values
+
+    def fingerprint(self, stage: str) -> str:
+        """Return the hash of what decides a stage's result, its upstream's fingerprint included.
+
+        Corpora are left out: a recipe gets new ones every month, and a source's rows carry its name.
+        """
+        own = {key: value for key, value in self.decisive(stage).items() if not key.startswith("sources.")}
+        above = self.fingerprint(self.upstream(stage)) if stage != FIRST else ""
+        text = json.dumps([stage, own, above], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def resources(self) -> Resources:
+        """Return what stages need beyond their settings."""
+        languages = language_table()
+        engines = [
+            engine
+            for stage, settings in self.stages()
+            for name in stage.engines
+            if hasattr(engine := getattr(settings, name), "supports")
+        ]
+        pivot = self.recipe.pivot
+        wanted = self.recipe.languages or tuple(languages)
+        candidates = {
+            code for code in wanted if all(e.supports(code, pivot) or e.supports(pivot, code) for e in engines)
+        }
+        return Resources(
+            languages=languages,
+            pivot=pivot,
+            seed=self.recipe.seed,
+            candidates=tuple(sorted(candidates | {pivot})),
+            word_lists=word_lists(),
+            prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
+        )
+
+    def _prompts(self, stage: str) -> list[str]:
+        engines = (getattr(self.settings(stage), name) for name in STAGES[stage].engines)
+        return [prompt for engine in engines if (prompt := getattr(engine, "prompt", None))]
+
+    def read_prompt(self, name: str) -> str:
+        """Return a prompt: a file beside the recipe, or one of ``conf/prompts``.
+
+        Raises:
+            BackpromptError: if there is none of that name.
+        """
+        beside = Path(self.recipe.path).parent / name
+        if self.recipe.path and beside.is_file():
+            return beside.read_text(encoding="utf-8")
+        try:
+            return read_conf(f"prompts/{name.removesuffix('.txt')}.txt")
+        except FileNotFoundError as error:
+            raise BackpromptError(
+                f"{self.recipe.path}: prompt {name!r} is neither a file beside the recipe nor in conf/prompts"
+            ) from error
+
+
+def packaged_recipes() -> dict[str, Recipe]:
+    """Return the recipes of ``conf/`` by name."""
+    found = {}
+    for file in sorted(conf_root().iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".yaml"):
+            recipe = load_recipe(str(file))
+            found[recipe.name] = recipe.recipe
+    return found
+
+
+def load_recipe(reference: str) -> LoadedRecipe:
+    """Read and check a recipe.
+
+    Args:
+        reference: a file, or the name of a recipe in ``conf/``. Relative paths in a recipe are relative to its file.
+
+    Raises:
+        BackpromptError: if it is not there or not right; all problems at once, each with line and key.
+    """
+    path = Path(reference)
+    if not path.is_file():
+        packaged = conf_root() / f"{reference}.yaml"
+        if "/" in reference or not packaged.is_file():
+            raise BackpromptError(
+                f"There is no recipe {reference!r}: neither a file nor a name of 'backprompt recipes'. "
+                "Write --recipe FILE.yaml"
+            )
+        path = Path(str(packaged))
+    return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse_recipe(text: str, path: str) -> LoadedRecipe:
+    """Check the text of a recipe; see `load_recipe`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_doubled_keys(root, path)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise BackpromptError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(data, dict):
+        raise BackpromptError(f"{path}: a recipe is a mapping with the keys name, sources and stages")
+    stages = data.get("stages")
+    if isinstance(stages, dict):  # `clean:` alone means all defaults
+        data["stages"] = {key: {} if value is None else value for key, value in stages.items()}
+    try:
+        recipe = Recipe.model_validate(data | {"path": path})
+    except ValidationError as error:
+        problems = (_explain(problem, root) for problem in error.errors())
+        raise BackpromptError("\n".join(f"{path}{problem}" for problem in problems)) from error
+    recipe = recipe.model_copy(update={"sources": tuple(_resolved(source, Path(path)) for source in recipe.sources)})
+    loaded = LoadedRecipe(recipe, list(data["stages"]))
+    _check_order(loaded, root)
+    _check_names(loaded, root)
+    return loaded
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}.{key}" if prefix else key
+        flat |= flatten(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return flat
+
+
+def _resolved(source: Any, recipe: Path) -> Any:
+    if "://" in source.path or Path(source.path).is_absolute():
+        return source
+    # Lexically, so that a link in the lake's path stays what the user wrote.
+    joined = recipe.absolute().parent / source.path
+    parts: list[str] = []
+    for part in joined.parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return source.model_copy(update={"path": str(Path(*parts))})
+
+
+def _check_order(recipe: LoadedRecipe, root: Any) -> None:
+    path = recipe.recipe.path
+    for stage, _ in recipe.stages():
+        have = set(recipe.schema(recipe.upstream(stage.name)).fieldNames())
+        for column in stage.needs:
+            if column not in have:
+                maker = next(name for name, other in STAGES.items() if column in other.adds.fieldNames())
+                line = _line(root, ("stages", stage.name))
+                raise BackpromptError(
+                    f"{path}{line}: stages.{stage.name} needs column {column}, which stage {maker} makes: "
+                    f"put {maker} before {stage.name}"
+                )
+    if recipe.order[-1] != LAST:
+        raise BackpromptError(f"{path}{_line(root, ('stages',))}: stages must end with {LAST}, not {recipe.order[-1]}")
+
+
+def _check_names(recipe: LoadedRecipe, root: Any) -> None:
+    path, table = recipe.recipe.path, language_table()
+    codes = [("pivot", None, recipe.recipe.pivot)]
+    codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
+    for key, at, code in codes:
+        if code not in table:
+            line = _line(root, (key,) if at is None else (key, at))
+            raise BackpromptError(
+                f"{path}{line}: {key}: {code!r} is not in conf/languages.csv; close to it: {', '.join(table.closest(code))}"
+            )
+    names = [source.name for source in recipe.recipe.sources]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            raise BackpromptError(
+                f"{path}{_line(root, ('sources', at))}: two sources are named {name!r}; give one another name"
+            )
+
+
+def _refuse_doubled_keys(node: Any, path: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise BackpromptError(f"{path}, line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+            seen.add(key.value)
+            _refuse_doubled_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_doubled_keys(item, path)
+
+
+def _explain(problem: ErrorDetails, root: Any) -> str:
+    location = problem["loc"]
+    keys = _known(root, location)
+    name = ".".join(map(str, keys)) or "recipe"
+    line = _line(root, keys)
+    match problem["type"]:
+        case "extra_forbidden":
+            allowed = ", ".join(_allowed(location[:-1]))
+            return f"{line}: {name}: unknown key. Allowed here: {allowed}"
+        case "missing":
+            return f"{line}: {'.'.join(map(str, (*keys, location[-1])))}: is missing"
+        case "union_tag_invalid":
+            context = problem.get("ctx", {})
+            return f"{line}: {name}: unknown kind {context.get('tag')!r}. Allowed: {context.get('expected_tags')}"
+        case "union_tag_not_found":
+            return f"{line}: {name}: the key 'kind' is missing"
+        case _:
+            return f"{line}: {name}: {problem['msg']} (it is {problem['input']!r})"
+
+
+def _known(root: Any, location: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Return the keys of ``location`` that stand in the file: pydantic mixes in the tags of unions."""
+    keys: list[int | str] = []
+    node = root
+    for key in location:
+        child = _child(node, key)
+        if child is not None:
+            keys.append(key)
+            node = child
+    return tuple(keys)
+
+
+def _child(node: Any, key: int | str) -> Any:
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key]
+    if isinstance(node, yaml.MappingNode):
+        return next((value for name, value in node.value if name.value == key), None)
+    return None
+
+
+def _line(root: Any, keys: Sequence[int | str]) -> str:
+    node, line = root, 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            mark = next((name.start_mark for name, _ in node.value if name.value == key), None)
+            line = mark.line + 1 if mark else line
+        node = _child(node, key)
+        if isinstance(key, int) and node is not None:
+            line = node.start_mark.line + 1
+    return f", line {line}"
+
+
+def _allowed(location: Sequence[int | str]) -> list[str]:
+    model: Any = Recipe
+    for key in location:
+        if isinstance(key, int):
+            continue
+        model = _model_at(model, key)
+    return sorted(set(model.model_fields) - {"path"} if model is Recipe else model.model_fields)
+
+
+def _model_at(model: Any, key: str) -> Any:
+    """Return the settings model behind a field, or the member of a union that has the tag ``key``."""
+    candidates = models_of(model.model_fields[key].annotation) if key in getattr(model, "model_fields", {}) else []
+    if isinstance(model, list):
+        candidates = [each for each in model if each.model_fields["kind"].default == key]
+    return candidates[0] if len(candidates) == 1 else candidates
+
+
+def models_of(annotation: Any) -> list[type[Settings]]:
+    """Return the settings models that an annotation names, through unions and sequences."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in models_of(part)]

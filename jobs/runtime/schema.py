@@ -1,0 +1,192 @@
+"""Every table's columns, as constants; checked on read and on write.
+
+A document table is ``DOCUMENTS`` plus the columns of the stages that ran so far, in the recipe's order, plus
+``TAIL``. A rejected row keeps all it had and has nulls in the columns that its rejection left unfilled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from jobs.runtime.errors import BackpromptError
+
+# Raised by one when a table's meaning changes; a lake written by a newer version is refused.
+FORMAT_VERSION: Final = 1
+
+
+def _columns(*fields: tuple[str, DataType, bool]) -> StructType:
+    return StructType([StructField(name, kind, nullable) for name, kind, nullable in fields])
+
+
+_STRING, _INT, _LONG, _DOUBLE = StringType(), IntegerType(), LongType(), DoubleType()
+_STRINGS = ArrayType(_STRING, False)
+
+# What a source gives, with ``rejected_for`` and ``detail`` of TAIL.
+DOCUMENTS: Final = _columns(
+    ("doc_id", _STRING, False),  # sha256 of source name and the corpus's own key, hex
+    ("revision", _STRING, False),  # sha256 of title and text, hex
+    ("language", _STRING, False),  # ISO 639-3 + script, "swh_Latn"; partition column
+    ("source", _STRING, False),  # the recipe's name for the corpus, "wikipedia"
+    ("subsource", _STRING, True),  # the part of the corpus a row names itself, such as CulturaX's "source"
+    ("corpus_key", _STRING, True),  # the corpus's own key: page id, URL
+    ("origin", _STRING, False),  # file the row came from, relative to the source's path
+    ("license", _STRING, False),
+    ("url", _STRING, True),
+    ("genre", _STRING, True),  # what the source says its texts are: encyclopedic, news, how-to, ...
+    ("date", _STRING, True),  # as the corpus writes it
+    ("title", _STRING, True),  # source language
+    ("text", _STRING, False),  # source language
+    ("text_chars", _INT, False),  # Unicode code points, not bytes
+)
+
+TAIL: Final = _columns(
+    ("rejected_for", _STRINGS, False),  # [] while the row is alive; codes such as "clean.too_short"
+    ("detail", _STRING, True),  # one line for a person, about the rejection
+    ("document_batch", _LONG, False),  # the batch of `documents` that brought the row; of two revisions the newer's is larger
+    ("batch_id", _LONG, False),  # the batch of this stage that wrote the row
+)
+
+# The columns each stage adds (``clean`` also replaces title, text and text_chars by the cleaned ones).
+CLEAN: Final = _columns(
+    ("title_from", _STRING, True),  # "source" or "headline": the first line of the text
+    ("removed_lines", _INT, True),  # boilerplate and repeated lines taken out of the text
+    ("removed_chars", _INT, True),  # their characters
+    ("repeated_line_share", _DOUBLE, True),  # share of characters in lines seen before in the same document
+    ("repeated_ngram_share", _DOUBLE, True),  # share of characters in the most frequent word 4-gram
+    ("symbol_share", _DOUBLE, True),  # share of characters that are neither letters, marks, digits nor spaces
+    ("document_language_label", _STRING, True),  # the identifier's own label
+    ("document_language_score", _DOUBLE, True),  # its probability, 0 to 1
+    ("document_language_outcome", _STRING, True),  # match, mismatch, uncertain
+    ("document_identifier", _STRING, True),  # engine label
+)
+DEDUP: Final = _columns(
+    ("duplicate_of", _STRING, True),  # doc_id of the kept document it is like
+    ("cluster_id", _STRING, True),  # smallest doc_id of the cluster
+    ("cluster_size", _LONG, True),  # documents in the cluster, this one included
+    ("similarity", _DOUBLE, True),  # estimated Jaccard similarity with duplicate_of, 0 to 1
+)
+TRANSLATE: Final = _columns(
+    ("title_en", _STRING, True),
+    ("text_en", _STRING, True),
+    ("translator", _STRING, True),  # engine label
+)
+INSTRUCT: Final = _columns(
+    ("instruction_en", _STRING, True),
+    ("instruction_src", _STRING, True),  # set here only where the source itself holds the instruction
+    ("generator", _STRING, True),  # engine label, "template-v1:encyclopedic"
+    ("prompt_hash", _STRING, True),  # sha256 of the prompt file, hex; null without a prompt
+    ("prompt_tokens", _INT, True),
+    ("completion_tokens", _INT, True),
+)
+BACK_TRANSLATE: Final = _columns(
+    ("back_translator", _STRING, True),  # engine label; "none" where the instruction needed no translation
+)
+SCREEN: Final = _columns(
+    ("instruction_language_label", _STRING, True),
+    ("instruction_language_score", _DOUBLE, True),
+    ("instruction_language_outcome", _STRING, True),  # match, mismatch, uncertain
+    ("instruction_identifier", _STRING, True),  # engine label
+    ("copied_word_share", _DOUBLE, True),  # share of the English instruction's lower-case words left untranslated
+    ("flagged_words", _STRINGS, True),  # entries of the word list met in the instruction or the output
+)
+
+PAIRS: Final = _columns(
+    ("pair_id", _STRING, False),  # the document's id: a document gives one pair
+    ("revision", _STRING, False),
+    ("language", _STRING, False),
+    ("source", _STRING, False),
+    ("subsource", _STRING, True),
+    ("instruction", _STRING, False),  # in the pair's language
+    ("output", _STRING, False),  # the cleaned source text, byte for byte
+    ("split", _STRING, False),  # train, validation, test
+    ("split_position", _LONG, False),  # place of the pair in the split cycle of its source and language, from 0
+    ("instruction_en", _STRING, True),
+    ("title", _STRING, True),
+    ("genre", _STRING, True),
+    ("url", _STRING, True),
+    ("license", _STRING, False),
+    ("origin", _STRING, False),
+    ("translator", _STRING, True),
+    ("generator", _STRING, False),
+    ("prompt_hash", _STRING, True),
+    ("back_translator", _STRING, True),
+    ("document_language_score", _DOUBLE, True),
+    ("instruction_language_score", _DOUBLE, True),
+    ("instruction_language_outcome", _STRING, True),
+    ("copied_word_share", _DOUBLE, True),
+    ("flagged_words", _STRINGS, True),
+    ("output_chars", _INT, False),
+    ("batch_id", _LONG, False),
+)
+
+RUNS: Final = _columns(
+    ("run_id", _STRING, False),
+    ("recipe", _STRING, False),
+    ("stage", _STRING, False),
+    ("fingerprint", _STRING, False),
+    ("generation", _LONG, False),  # raised by each rebuild of the stage
+    ("batch_id", _LONG, False),
+    ("language", _STRING, False),
+    ("rows_in", _LONG, False),  # counted upstream, not here
+    ("rows_alive", _LONG, False),
+    ("rows_rejected", _LONG, False),
+    ("reasons", MapType(_STRING, _LONG, False), False),  # rows by reason; a row may have several
+    ("characters", _LONG, False),  # of the texts that came in, Unicode code points
+    ("prompt_tokens", _LONG, True),
+    ("completion_tokens", _LONG, True),
+    ("engines", _STRINGS, False),  # labels of the engines that touched the rows
+    ("started_at", TimestampType(), False),
+    ("batch_seconds", _DOUBLE, False),  # of the whole batch, all languages
+)
+
+SPLITS: Final = _columns(
+    ("pair_id", _STRING, False),
+    ("language", _STRING, False),
+    ("source", _STRING, False),
+    ("split", _STRING, False),
+    ("split_position", _LONG, False),
+)
+
+
+def join_columns(*parts: StructType) -> StructType:
+    """Return one schema with the columns of all parts; a later column of the same name replaces the earlier one."""
+    fields = {field.name: field for part in parts for field in part.fields}
+    return StructType(list(fields.values()))
+
+
+def record(stage_columns: Iterable[StructType]) -> StructType:
+    """Return the schema of a document table after the stages that add ``stage_columns``."""
+    return join_columns(DOCUMENTS, *stage_columns, TAIL)
+
+
+def check_schema(actual: StructType, expected: StructType, where: str) -> None:
+    """Compare names and types of columns; order and nullability do not matter.
+
+    Raises:
+        BackpromptError: with all differences at once.
+    """
+    have: Mapping[str, DataType] = {field.name: field.dataType for field in actual.fields}
+    want: Mapping[str, DataType] = {field.name: field.dataType for field in expected.fields}
+    problems = [f"column {name} is missing" for name in want if name not in have]
+    problems += [f"column {name} is not known" for name in have if name not in want]
+    problems += [
+        f"column {name} is {have[name].simpleString()}, should be {want[name].simpleString()}"
+        for name in want
+        if name in have and have[name].simpleString() != want[name].simpleString()
+    ]
+    if problems:
+        raise BackpromptError(f"{where}: " + "; ".join(problems))

@@ -1,0 +1,88 @@
+"""What a stage is, and the helpers all stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from jobs.runtime.reasons import Reason
+from udfs.languages import LanguageTable
+from udfs.settings import OPERATIONAL, Settings
+
+
+class StageSettings(Settings):
+    """Settings that every stage has."""
+
+    max_files_per_batch: int | None = Field(64, ge=1, json_schema_extra=OPERATIONAL)
+    """Files of the table before it that one batch reads; a crash repeats at most one batch. null: all there are."""
+    tasks: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
+    """Spark tasks a batch is spread over; null: Spark's own number of shuffle partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a stage may need beyond its settings; read on the driver, sent to the executors as values."""
+
+    languages: LanguageTable
+    pivot: str
+    """GlotLID code of the language instructions are written in."""
+    seed: int
+    candidates: tuple[str, ...] = ()
+    """Languages an instruction of ours can be in: those the recipe's engines write, and the pivot."""
+    word_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Texts of the prompts that the recipe names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the way: a settings model and a ``DataFrame -> DataFrame`` function over alive rows.
+
+    The function gets rows with every column so far, ``rejected_for`` empty, and returns as many, with the columns of
+    ``adds`` added and codes appended to ``rejected_for``.
+    """
+
+    name: str
+    settings: type[StageSettings]
+    adds: StructType
+    transform: Callable[[DataFrame, Any, Resources], DataFrame] | None = None
+    """None: the stage keeps state across batches and has a writer of its own in ``jobs.runtime.batches``."""
+    needs: tuple[str, ...] = ()
+    """Columns that earlier stages must have added."""
+    version: int = 1
+    """Part of the fingerprint: raised when the same settings give other results."""
+    engines: tuple[str, ...] = ()
+    """Names of the settings that are engines."""
+    labels: tuple[str, ...] = ()
+    """Columns with engine labels, for the record of runs."""
+
+
+def flag(docs: DataFrame, condition: Column, reason: Reason, detail: Column | None = None) -> DataFrame:
+    """Append ``reason`` to the rows where ``condition`` is true; null counts as false.
+
+    Input columns: rejected_for, detail. Output columns: the same.
+    """
+    applies = F.coalesce(condition, F.lit(False))
+    note = F.coalesce(F.col("detail"), detail) if detail is not None else F.col("detail")
+    return docs.withColumns(
+        {
+            "rejected_for": F.when(applies, F.concat("rejected_for", F.array(F.lit(reason.value)))).otherwise(
+                F.col("rejected_for")
+            ),
+            "detail": F.when(applies, note).otherwise(F.col("detail")),
+        }
+    )
+
+
+def extended(docs: DataFrame, *adds: StructType) -> StructType:
+    """Return the schema of ``docs`` with the columns of ``adds`` replaced or added at the end."""
+    fields = {each.name: each for each in docs.schema.fields}
+    for part in adds:
+        fields.update({each.name: each for each in part.fields})
+    return StructType(list(fields.values()))

@@ -1,0 +1,98 @@
+"""Write the instruction each document answers (MURI, section 3, step 3: reverse instructions)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import pyarrow as pa
+from pydantic import Field
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from jobs.runtime.reasons import Reason
+from jobs.runtime.schema import INSTRUCT
+from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
+from jobs.stages.engines import AnyGenerator
+from udfs.arrow import open_once, with_columns
+from udfs.generators import Generator, InstructionRequest
+from udfs.generators.openai_compatible import OpenAICompatibleSettings
+from udfs.generators.template import TemplateSettings
+
+_ERROR = StructType([StructField("engine_error", StringType())])
+
+
+class InstructSettings(StageSettings):
+    """Write, in the pivot language, the instruction that the document answers."""
+
+    engine: AnyGenerator = Field(default_factory=TemplateSettings)
+    """Engine that writes the instruction."""
+
+
+def instruct(docs: DataFrame, settings: InstructSettings, resources: Resources) -> DataFrame:
+    """Add an instruction to every document, or the reason why there is none.
+
+    Input columns: doc_id, language, genre, title, text, title_en, text_en, rejected_for, detail.
+    Output columns: the same and INSTRUCT.
+    """
+    schema = extended(docs, INSTRUCT, _ERROR)
+    prompt = prompt_name(settings.engine)
+    run = partial(
+        _instruct_batches,
+        engine=settings.engine,
+        prompt=resources.prompts[prompt] if prompt else None,
+        order=schema.fieldNames(),
+    )
+    has_none = F.col("instruction_en").isNull() & F.col("instruction_src").isNull()
+    return (
+        docs.mapInArrow(run, schema)
+        .transform(flag, F.col("engine_error").isNotNull(), Reason.INSTRUCT_FAILED, F.col("engine_error"))
+        .transform(flag, has_none & F.col("engine_error").isNull(), Reason.NO_INSTRUCTION)
+        .drop("engine_error")
+    )
+
+
+def _instruct_batches(
+    batches: Iterable[pa.RecordBatch], engine: AnyGenerator, prompt: str | None, order: list[str]
+) -> Iterator[pa.RecordBatch]:
+    generator: Generator = open_once(_open_generator, engine, prompt)
+    for batch in batches:
+        columns = [
+            batch.column(name).to_pylist()
+            for name in ("doc_id", "language", "text", "text_en", "title", "title_en", "genre")
+        ]
+        made = generator.generate([InstructionRequest(*row) for row in zip(*columns, strict=True)])
+        yield with_columns(
+            batch,
+            {
+                "instruction_en": pa.array((each.instruction_en for each in made), pa.string()),
+                "instruction_src": pa.array((each.instruction_src for each in made), pa.string()),
+                "generator": pa.array((each.label for each in made), pa.string()),
+                "prompt_hash": pa.array((each.prompt_hash for each in made), pa.string()),
+                "prompt_tokens": pa.array((each.prompt_tokens for each in made), pa.int32()),
+                "completion_tokens": pa.array((each.completion_tokens for each in made), pa.int32()),
+                "engine_error": pa.array((each.error for each in made), pa.string()),
+            },
+            order,
+        )
+
+
+def prompt_name(engine: AnyGenerator) -> str | None:
+    """Return the name of the prompt an engine is asked with; None for one that takes none."""
+    return engine.prompt if isinstance(engine, OpenAICompatibleSettings) else None
+
+
+def _open_generator(engine: AnyGenerator, prompt: str | None) -> Generator:
+    return engine.open() if isinstance(engine, TemplateSettings) else engine.open(prompt or "")
+
+
+STAGE = Stage(
+    name="instruct",
+    settings=InstructSettings,
+    adds=INSTRUCT,
+    transform=instruct,
+    needs=("text_en",),
+    engines=("engine",),
+    labels=("generator",),
+)
