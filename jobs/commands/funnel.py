@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rich.console import Console
@@ -43,7 +44,7 @@ def funnel(lake: Lake) -> dict[str, Any]:
         stages.append(
             {
                 "stage": name,
-                **{key: sum(each[key] for each in languages.values()) for key in ("rows_in", "alive", "rejected")},
+                **_totals(tallies[name].values()),
                 "seconds": round(seconds[name], 3),
                 "reasons": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
                 "engines": sorted({engine for tally in tallies[name].values() for engine in tally.engines}),
@@ -51,6 +52,11 @@ def funnel(lake: Lake) -> dict[str, Any]:
             }
         )
     return {"lake": str(lake), "stages": stages}
+
+
+def _totals(tallies: Iterable[ledger.Tally]) -> dict[str, int]:
+    counts = [(tally.rows_in, tally.alive, tally.rejected) for tally in tallies]
+    return dict(zip(("rows_in", "alive", "rejected"), map(sum, zip(*counts, strict=True)), strict=True))
 
 
 def as_json(lake: Lake) -> str:

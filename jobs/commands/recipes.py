@@ -26,7 +26,7 @@ def print_explanation(out: Console, recipe: LoadedRecipe) -> None:
     out.print(f"{settings.path}, seed {settings.seed}, pivot {settings.pivot}\n", markup=False)
     out.print(f"{FIRST}: take documents from the corpora", markup=False, style="bold")
     for source in settings.sources:
-        out.print(f"  source {source.name}", markup=False)
+        out.print(f"  source {source.name} ({source.kind})", markup=False)
         _print_settings(out, source, "    ")
     for stage, own in recipe.stages():
         summary = (own.__doc__ or "").strip().splitlines()[0]
@@ -43,7 +43,7 @@ def _print_settings(out: Console, settings: Settings, indent: str) -> None:
             out.print(f"{indent}{name}: {kind}  {_one_line(field.description)}", markup=False, soft_wrap=True)
             _print_settings(out, value, indent + "  ")
             continue
-        default = field.get_default(call_default_factory=False)
+        default = field.get_default(call_default_factory=True, validated_data={})
         if name == "kind":
             continue
         state = "required" if default is PydanticUndefined else f"default {_plain(default)}"

@@ -17,9 +17,10 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger, count_rows
+from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SPLITS
 from jobs.stages import STAGES, dedup, pairs
-from jobs.stages.base import Resources, Stage, StageSettings
+from jobs.stages.base import Resources, Stage, StageSettings, flag
 
 SPLITS_TABLE: Final = "splits"
 INDEX_TABLE: Final = "dedup_index"
@@ -63,10 +64,40 @@ def write_records(work: Work) -> DataFrame:
     return work.written()
 
 
+def write_deduplicated(work: Work) -> DataFrame:
+    """Compare the batch with itself and with what earlier batches kept; append its rows, and its kept index entries.
+
+    The index is read up to the batch before, so a batch that is run again decides the same.
+    """
+    settings = work.settings
+    assert isinstance(settings, dedup.DedupSettings)
+    docs = work.docs.transform(with_newest)
+    index = work.lake.read(INDEX_TABLE, dedup.INDEX).where(F.col("batch_id") < work.batch.batch_id)
+    old = None if index.isEmpty() else index.drop("batch_id")
+    new = dedup.sketch(docs.where("is_newest"), settings).persist()
+    decisions = dedup.decide(new, old, settings).persist()
+    try:
+        work.append(dedup.kept_entries(new, decisions), INDEX_TABLE)
+        newest = dedup.with_decisions(docs.where("is_newest"), decisions)
+        is_older = ~F.col("is_newest")
+        older = docs.where(is_older).withColumns({name: F.lit(None) for name in work.stage.adds.fieldNames()})
+        rows = newest.unionByName(flag(older, is_older, Reason.SUPERSEDED))
+        work.append(rows.select(*work.columns), work.stage.name)
+    finally:
+        decisions.unpersist()
+        new.unpersist()
+    return work.written()
+
+
+def with_newest(docs: DataFrame) -> DataFrame:
+    """Add is_newest: false for a revision that another in the same batch replaces. Input columns: the record."""
+    newest = Window.partitionBy("doc_id").orderBy(F.desc("document_batch"))
+    return docs.withColumn("is_newest", F.row_number().over(newest) == 1)
+
+
 def write_pairs(work: Work) -> DataFrame:
     """Give new documents their split, then merge the pairs: a changed one is replaced and keeps its split."""
-    newest = Window.partitionBy("doc_id").orderBy(F.desc("document_batch"))
-    docs = work.docs.withColumn("nth", F.row_number().over(newest)).where("nth = 1").drop("nth")
+    docs = work.docs.transform(with_newest).where("is_newest").drop("is_newest")
     assigned = work.lake.read(SPLITS_TABLE, SPLITS)
     new = pairs.assign_splits(docs, assigned, work.resources.seed)
     work.lake.append(new, SPLITS_TABLE, f"{work.batch.app_id}/{SPLITS_TABLE}", work.batch.batch_id)

@@ -95,6 +95,7 @@ class ConsoleReporter:
 
     def batch_done(self, stage: str, rows: int) -> None:
         """Count a batch."""
+        assert stage == self._stage
         self._rows += rows
         self._batches += 1
         if self._live is not None and self._task is not None:
@@ -109,9 +110,8 @@ class ConsoleReporter:
             self.note(f"{stage:<15} nothing new ({seconds:.1f} s)")
             return
         batches = f"{self._batches} batch" + ("es" if self._batches != 1 else "")
-        self.note(
-            f"{stage:<15} {self._rows:>8,} documents in {batches}, {seconds:.1f} s, {self._rows / seconds:,.1f} documents/s"
-        )
+        rate = f"{self._rows / seconds:,.1f} documents/s"
+        self.note(f"{stage:<15} {self._rows:>8,} documents in {batches}, {seconds:.1f} s, {rate}")
 
     def close(self) -> None:
         """Take down the live line, whatever happened."""

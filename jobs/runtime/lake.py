@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from jobs.runtime.errors import BackpromptError
@@ -17,7 +18,7 @@ from jobs.runtime.schema import FORMAT_VERSION, check_schema
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
-    from pyspark.sql.streaming import DataStreamReader
+    from pyspark.sql.streaming.readwriter import DataStreamReader
 
 PREFIX: Final = "backprompt."
 _CATALOG_NAME: Final = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -47,6 +48,8 @@ class Lake:
         self.spark = spark
         self.location = location.rstrip("/") or location
         self.is_catalog = is_catalog_name(self.location)
+        if "`" in self.location:
+            raise BackpromptError(f"Lake {self.location}: a lake's path cannot hold a backtick; choose another folder")
         if not self.is_catalog and is_local(self.location):
             self.location = str(Path(self.location).absolute())
         self._checkpoints = checkpoints.rstrip("/") if checkpoints else None
@@ -105,7 +108,7 @@ class Lake:
     ) -> None:
         """Make the table if it is not there; if it is, check its columns and format version."""
         if not self.exists(table):
-            self._define("createIfNotExists", table, schema, properties, partition_by)
+            self._define(False, table, schema, properties, partition_by)
             return
         self.read(table, schema)
         version = int(self.properties(table).get("format_version", "0"))
@@ -119,7 +122,7 @@ class Lake:
         self, table: str, schema: StructType, properties: Mapping[str, str], partition_by: Sequence[str] = ("language",)
     ) -> None:
         """Empty the table and give it this schema; what it held stays reachable as its earlier versions."""
-        self._define("createOrReplace", table, schema, properties, partition_by)
+        self._define(True, table, schema, properties, partition_by)
 
     def properties(self, table: str) -> dict[str, str]:
         """Return Backprompt's own properties of the table, without their prefix."""
@@ -129,8 +132,8 @@ class Lake:
 
     def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
         """Set Backprompt's own properties of the table."""
-        assignments = ", ".join(f"{_literal(PREFIX + key)} = {_literal(value)}" for key, value in properties.items())
-        self.spark.sql(f"ALTER TABLE {self.sql_name(table)} SET TBLPROPERTIES ({assignments})")
+        named = {PREFIX + key: value for key, value in properties.items()}
+        self.spark.sql(f"ALTER TABLE {self.sql_name(table)} SET {_table_properties(named)}")
 
     def append(self, rows: DataFrame, table: str, app_id: str, version: int, rows_per_file: int | None = None) -> None:
         """Append rows once: a write with the same ``app_id`` and a version already written does nothing.
@@ -190,29 +193,32 @@ class Lake:
         return self.spark.read.format("delta").load(self._path(table))
 
     def _define(
-        self, method: str, table: str, schema: StructType, properties: Mapping[str, str], partition_by: Sequence[str]
+        self,
+        is_replaced: bool,
+        table: str,
+        schema: StructType,
+        properties: Mapping[str, str],
+        partition_by: Sequence[str],
     ) -> None:
-        from delta.tables import DeltaTable
-
-        builder = getattr(DeltaTable, method)(self.spark)
-        if self.is_catalog:
-            builder = builder.tableName(self.sql_name(table))
-        else:
-            builder = builder.location(self._path(table))
-        builder = builder.addColumns(schema)
-        if partition_by:
-            builder = builder.partitionedBy(*partition_by)
-        # One file a language and batch instead of one a language and task.
-        builder = builder.property("delta.autoOptimize.optimizeWrite", "true")
         # Statistics on long texts cost time and skip nothing; a batch's rows are found by its number.
         keys = [name for name in ("doc_id", "pair_id", "batch_id", "source") if name in schema.fieldNames()]
-        builder = builder.property("delta.dataSkippingStatsColumns", ",".join(keys))
-        for key, value in {"format_version": str(FORMAT_VERSION), **properties}.items():
-            builder = builder.property(PREFIX + key, value)
+        settings = {
+            # One file a language and batch instead of one a language and task.
+            "delta.autoOptimize.optimizeWrite": "true",
+            "delta.dataSkippingStatsColumns": ",".join(keys),
+            PREFIX + "format_version": str(FORMAT_VERSION),
+            **{PREFIX + key: value for key, value in properties.items()},
+        }
+        # The one statement that makes or replaces a table in a single commit, by path or by name.
+        writer = self.spark.createDataFrame([], schema).writeTo(self.sql_name(table)).using("delta")
+        for key, value in settings.items():
+            writer = writer.tableProperty(key, value)
+        if partition_by:
+            writer = writer.partitionedBy(*map(F.col, partition_by))
         try:
-            builder.execute()
+            writer.createOrReplace() if is_replaced else writer.create()
         except Exception as error:
-            if _says(error, "Permission denied", "Read-only file system", "No space left"):
+            if any(cause in str(error) for cause in ("Permission denied", "Read-only file system", "No space left")):
                 raise BackpromptError(f"Table {self.where(table)} cannot be written: {_first_line(error)}") from error
             raise
 
@@ -244,6 +250,10 @@ def _quote(*names: str) -> str:
     return ".".join("`" + name.replace("`", "``") + "`" for name in names)
 
 
+def _table_properties(properties: Mapping[str, str]) -> str:
+    return "TBLPROPERTIES (" + ", ".join(f"{_literal(k)} = {_literal(v)}" for k, v in properties.items()) + ")"
+
+
 def _literal(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
@@ -251,6 +261,3 @@ def _literal(value: str) -> str:
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
-
-def _says(error: Any, *phrases: str) -> bool:
-    return any(phrase in str(error) for phrase in phrases)

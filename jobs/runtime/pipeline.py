@@ -11,6 +11,7 @@ from typing import Protocol
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from jobs.runtime.batches import INDEX_TABLE, SPLITS_TABLE, BatchProcessor, listening
 from jobs.runtime.errors import BackpromptError
@@ -18,8 +19,8 @@ from jobs.runtime.lake import BatchBounds, Lake
 from jobs.runtime.ledger import BatchId, Ledger, count_rows, tallies
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
-from jobs.sources import UNKNOWN_LANGUAGE, AnySource, explain_read_error, read
-from jobs.sources.sampling import sample, sampling_position
+from jobs.sources import AnySource, explain_read_error, read
+from jobs.sources.sampling import sampling_position
 from jobs.stages import STAGES, dedup
 from jobs.stages.base import Stage, StageSettings
 from jobs.stages.translate import is_covered
@@ -123,9 +124,8 @@ class _Run:
 
     def go(self) -> Outcome:
         if self.options.rebuild is not None and self.options.rebuild not in self.recipe.order:
-            raise BackpromptError(
-                f"--rebuild {self.options.rebuild}: recipe {self.recipe.name} has the stages {', '.join(self.recipe.order)}"
-            )
+            stages = ", ".join(self.recipe.order)
+            raise BackpromptError(f"--rebuild {self.options.rebuild}: the recipe has the stages {stages}")
         self._check_engines()
         self.lake.create()
         self._check_fingerprints()
@@ -199,17 +199,19 @@ class _Run:
                     f"Stage {name} reads table {properties['upstream']}, which {self.lake} does not have yet. "
                     f"Run the stages before it first: --stages ..{properties['upstream']}"
                 )
-        tables = {name: PAIRS if name == LAST else self.recipe.schema(name)}
+        columns = PAIRS if name == LAST else self.recipe.schema(name)
+        tables: dict[str, tuple[StructType, tuple[str, ...]]] = {name: (columns, ("language",))}
         if name == "dedup":
-            tables[INDEX_TABLE] = dedup.INDEX
+            # Read whole by every batch, so any partition would only cost files.
+            tables[INDEX_TABLE] = (dedup.INDEX, ())
         is_rebuilt = self.options.rebuild is not None and order.index(name) >= order.index(self.options.rebuild)
         if is_rebuilt and self.lake.exists(name):
             properties["generation"] = str(int(self.lake.properties(name)["generation"]) + 1)
-            for table, schema in tables.items():
-                self.lake.replace(table, schema, properties)
+            for table, (schema, partitions) in tables.items():
+                self.lake.replace(table, schema, properties, partitions)
         else:
-            for table, schema in tables.items():
-                self.lake.ensure(table, schema, properties)
+            for table, (schema, partitions) in tables.items():
+                self.lake.ensure(table, schema, properties, partitions)
         if name == FIRST:  # corpora that the recipe has gained since
             before = json.loads(self.lake.properties(name)["settings"])
             if settings.keys() - before.keys():
@@ -261,10 +263,8 @@ class _Run:
         self.reporter.stage_done(FIRST)
 
     def _new_documents(self, source: AnySource, at_most: int | None) -> DataFrame:
-        docs = read(self.spark, source, self.resources.languages)
-        if self.recipe.recipe.languages:
-            docs = docs.where(F.col("language").isin(*self.recipe.recipe.languages, UNKNOWN_LANGUAGE))
-        docs = sample(docs, self.recipe.recipe.seed, source.sample_rate, source.max_documents_per_language)
+        recipe = self.recipe.recipe
+        docs = read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
         # Against the newest revision, so that a document that is changed and changed back is new each time.
         known = (
             self.lake.read(FIRST)
@@ -275,7 +275,7 @@ class _Run:
         new = docs.join(known, ["doc_id", "revision"], how="left_anti")
         if at_most is None:
             return new
-        first = new.select("doc_id").orderBy(sampling_position("doc_id", self.recipe.recipe.seed), "doc_id")
+        first = new.select("doc_id").orderBy(sampling_position("doc_id", recipe.seed), "doc_id")
         return new.join(first.limit(at_most), "doc_id", how="left_semi")
 
     def _record_documents(self, batch: BatchId, started_at: datetime) -> int:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     BOILERPLATE = "clean.boilerplate", "mostly site furniture: too much was taken out"
     WRONG_LANGUAGE = "clean.wrong_language", "the text is in another language than its source claims"
     DUPLICATE = "dedup.duplicate", "nearly the same as a document that was kept"
+    SUPERSEDED = "dedup.superseded", "a newer revision of the document came in the same batch"
     UNSUPPORTED_LANGUAGE = "translate.unsupported_language", "the recipe's translation engine does not cover it"
     NO_INSTRUCTION = "instruct.no_instruction", "no honest instruction could be written for the text"
     TRANSLATE_FAILED = "engine.translate_failed", "the translation engine failed on this text"
@@ -44,7 +45,4 @@ class Reason(StrEnum):
 
 def meaning(code: str) -> str:
     """Return what a code means, or "" for one that this version does not know."""
-    try:
-        return Reason(code).meaning
-    except ValueError:
-        return ""
+    return next((reason.meaning for reason in Reason if reason.value == code), "")

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import yaml
 from pydantic import Field, ValidationError, create_model
@@ -27,10 +27,10 @@ from udfs.settings import Settings
 LAST: Final = "pairs"
 FIRST: Final = "documents"
 
-_Stages = create_model(  # type: ignore[call-overload]
+_Stages: Any = create_model(
     "_Stages",
     __base__=Settings,
-    **{name: (stage.settings | None, None) for name, stage in STAGES.items()},
+    **cast(Any, {name: (stage.settings | None, None) for name, stage in STAGES.items()}),
 )
 
 
@@ -49,7 +49,7 @@ class Recipe(Settings):
     """GlotLID codes the run is restricted to; empty: every language the corpora hold."""
     sources: tuple[AnySource, ...] = Field(min_length=1)
     """The corpora."""
-    stages: _Stages  # type: ignore[valid-type]
+    stages: _Stages
     """The stages in their order, each with its settings."""
     rows_per_file: int = Field(5_000, ge=1)
     """Most rows a file of the tables holds; with a stage's max_files_per_batch it bounds a batch."""
@@ -254,14 +254,13 @@ def _check_order(recipe: LoadedRecipe, root: Any) -> None:
 
 def _check_names(recipe: LoadedRecipe, root: Any) -> None:
     path, table = recipe.recipe.path, language_table()
-    codes = [("pivot", None, recipe.recipe.pivot)]
+    codes: list[tuple[str, int | None, str]] = [("pivot", None, recipe.recipe.pivot)]
     codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
     for key, at, code in codes:
         if code not in table:
             line = _line(root, (key,) if at is None else (key, at))
-            raise BackpromptError(
-                f"{path}{line}: {key}: {code!r} is not in conf/languages.csv; close to it: {', '.join(table.closest(code))}"
-            )
+            close = ", ".join(table.closest(code))
+            raise BackpromptError(f"{path}{line}: {key}: {code!r} is not in conf/languages.csv; close to it: {close}")
     names = [source.name for source in recipe.recipe.sources]
     for at, name in enumerate(names):
         if name in names[:at]:

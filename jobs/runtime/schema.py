@@ -56,7 +56,7 @@ DOCUMENTS: Final = _columns(
 TAIL: Final = _columns(
     ("rejected_for", _STRINGS, False),  # [] while the row is alive; codes such as "clean.too_short"
     ("detail", _STRING, True),  # one line for a person, about the rejection
-    ("document_batch", _LONG, False),  # the batch of `documents` that brought the row; of two revisions the newer's is larger
+    ("document_batch", _LONG, False),  # the batch of `documents` that brought it; the larger, the newer the revision
     ("batch_id", _LONG, False),  # the batch of this stage that wrote the row
 )
 

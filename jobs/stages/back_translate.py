@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -17,6 +17,9 @@ from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
 from jobs.stages.engines import AnyTranslator
 from jobs.stages.translate import NO_ENGINE, translate_by_language
 from udfs.arrow import open_once, with_columns
+from udfs.engines import Answer
+from udfs.masking import Masked, mask_title, unmask
+from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
 
 _ERROR = StructType([StructField("engine_error", StringType())])
@@ -27,12 +30,14 @@ class BackTranslateSettings(StageSettings):
 
     engine: AnyTranslator = Field(default_factory=ApertiumSettings)
     """Translation engine, from the pivot to the document's language."""
+    keep_titles: bool = True
+    """Leave a title that the instruction names as the document writes it, instead of translating it a second time."""
 
 
 def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: Resources) -> DataFrame:
     """Fill ``instruction_src`` where the source did not hold the instruction itself.
 
-    Input columns: language, instruction_en, instruction_src, rejected_for, detail.
+    Input columns: language, title, title_en, instruction_en, instruction_src, rejected_for, detail.
     Output columns: the same and BACK_TRANSLATE.
     """
     pivot = resources.pivot
@@ -43,6 +48,7 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
         engine=settings.engine,
         pivot=pivot,
         covered=frozenset(covered),
+        keep_titles=settings.keep_titles,
         order=schema.fieldNames(),
     )
     is_uncovered = F.col("instruction_src").isNull() & ~F.col("language").isin(covered)
@@ -55,7 +61,12 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
 
 
 def _back_translate_batches(
-    batches: Iterable[pa.RecordBatch], engine: AnyTranslator, pivot: str, covered: frozenset[str], order: list[str]
+    batches: Iterable[pa.RecordBatch],
+    engine: AnyTranslator,
+    pivot: str,
+    covered: frozenset[str],
+    keep_titles: bool,
+    order: list[str],
 ) -> Iterator[pa.RecordBatch]:
     translator = open_once(type(engine).open, engine)
     for batch in batches:
@@ -66,7 +77,12 @@ def _back_translate_batches(
             text if mine is None and language in covered else None
             for text, mine, language in zip(english, own, languages, strict=True)
         ]
-        answers, labels = translate_by_language(translator, wanted, [pivot] * len(batch), languages)
+        titles = zip(batch.column("title").to_pylist(), batch.column("title_en").to_pylist(), strict=True)
+        masks = [
+            mask_title(text, title, title_en) if keep_titles and text and title and title_en else None
+            for text, (title, title_en) in zip(wanted, titles, strict=True)
+        ]
+        answers, labels = _translate_masked(translator, wanted, masks, pivot, languages)
         instructions = [answer.text if answer else mine for answer, mine in zip(answers, own, strict=True)]
         yield with_columns(
             batch,
@@ -79,12 +95,36 @@ def _back_translate_batches(
         )
 
 
+def _translate_masked(
+    translator: Translator,
+    texts: Sequence[str | None],
+    masks: Sequence[Masked | None],
+    pivot: str,
+    languages: Sequence[str],
+) -> tuple[list[Answer | None], list[str | None]]:
+    """Translate with the titles masked; once more without where the engine did not bring the mask back."""
+    pivots = [pivot] * len(texts)
+    masked = [mask.text if mask else text for text, mask in zip(texts, masks, strict=True)]
+    answers, labels = translate_by_language(translator, masked, pivots, languages)
+    lost: list[str | None] = [None] * len(texts)
+    for row, (answer, mask) in enumerate(zip(answers, masks, strict=True)):
+        if mask is None or answer is None or answer.text is None:
+            continue
+        restored = unmask(answer.text, mask)
+        if restored is None:
+            lost[row] = texts[row]
+        else:
+            answers[row] = Answer(restored)
+    again, _ = translate_by_language(translator, lost, pivots, languages)
+    return [second or first for first, second in zip(answers, again, strict=True)], labels
+
+
 STAGE = Stage(
     name="back_translate",
     settings=BackTranslateSettings,
     adds=BACK_TRANSLATE,
     transform=back_translate,
-    needs=("instruction_en",),
+    needs=("instruction_en", "title_en"),
     engines=("engine",),
     labels=("back_translator",),
 )

@@ -77,6 +77,9 @@ class ShingleChars(Settings):
 class DedupSettings(StageSettings):
     """Drop documents that nearly repeat one that is kept."""
 
+    max_files_per_batch: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
+    """Files of the table before it that one batch reads; null: all there are, so that what is kept does not depend on
+    how rows fell into files."""
     threshold: float = Field(0.8, gt=0, le=1)
     """Least Jaccard similarity of duplicates: shingles that two texts share, as a share of those of both."""
     shingle_chars: ShingleChars = Field(default_factory=ShingleChars)
@@ -110,8 +113,8 @@ class DedupSettings(StageSettings):
             raise ValueError("give both bands and rows_per_band, or neither")
         if self.bands is not None and self.rows_per_band is not None and self.bands * self.rows_per_band > self.bins:
             raise ValueError(
-                f"bands x rows_per_band is {self.bands * self.rows_per_band}, more than the {self.bins} bins; lower one "
-                "or raise bins"
+                f"bands x rows_per_band is {self.bands * self.rows_per_band}, more than the {self.bins} bins; lower "
+                "one or raise bins"
             )
         return self
 
@@ -168,11 +171,11 @@ def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> Da
     if old is not None:
         old = old.join(new.select("doc_id"), on="doc_id", how="left_anti")
     links = _links(new, old)
-    if settings.components == "auto":
+    in_driver = settings.components == "driver"
+    if not in_driver:
         links = links.persist()
+    if settings.components == "auto":
         in_driver = links.count() <= settings.max_driver_links
-    else:
-        in_driver = settings.components == "driver"
     candidates = _candidates(new, False, settings)
     if old is not None:
         candidates = candidates.union(_candidates(old, True, settings))
@@ -199,7 +202,8 @@ def with_decisions(docs: DataFrame, decisions: DataFrame) -> DataFrame:
     Input columns: doc_id, any others; and those of ``decide``. Output columns: those of ``docs`` and DEDUP.
     """
     others = [name for name in docs.columns if name not in DEDUP.fieldNames()]
-    joined = docs.select(*others).join(decisions, on="doc_id", how="left")
+    named = decisions.withColumn("doc_id", F.col("doc_id").cast(docs.schema["doc_id"].dataType))
+    joined = docs.select(*others).join(named, on="doc_id", how="left")
     result = {name: F.col(name) for name in [*others, *DEDUP.fieldNames()]}
     if "rejected_for" in result:
         result["rejected_for"] = F.when(

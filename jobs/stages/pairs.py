@@ -10,8 +10,8 @@ from pyspark.sql.types import StructType
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.sources.sampling import sampling_position
 from jobs.stages.base import Stage, StageSettings
-from udfs.splits import CYCLE
 from udfs.settings import OPERATIONAL
+from udfs.splits import CYCLE
 
 
 class PairsSettings(StageSettings):

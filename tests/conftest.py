@@ -1,0 +1,72 @@
+"""Fixtures for all tests: one local Spark with Delta, fresh lakes, builders, the real Apertium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+if "BACKPROMPT_APERTIUM" not in os.environ and (ROOT / ".apertium").is_dir():
+    os.environ["BACKPROMPT_APERTIUM"] = str(ROOT / ".apertium")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two cores, two shuffle partitions, no UI, Delta, a warehouse of its own."""
+    from jobs.runtime.session import get_session
+
+    folder = tmp_path_factory.mktemp("spark")
+    session = get_session(
+        log_file=folder / "spark.log",
+        conf={
+            "spark.master": "local[2]",
+            "spark.driver.memory": "3g",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder}",
+            "spark.log.level": "ERROR",
+        },
+        app_name="backprompt-tests",
+    )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_views_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test's temporary views are gone before the next one."""
+    yield
+    if "spark" in request.fixturenames:
+        session = request.getfixturevalue("spark")
+        for table in session.catalog.listTables():
+            if table.isTemporary:
+                session.catalog.dropTempView(table.name)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """A copy of the demo's recipe and a small part of its documents; returns the recipe."""
+    return copy_demo(tmp_path / "project")
+
+
+def copy_demo(project: Path) -> Path:
+    """Copy the demo's recipe, with few documents a language, into ``project``; return the recipe's path."""
+    (project / "conf").mkdir(parents=True)
+    shutil.copytree(ROOT / "data" / "demo", project / "data" / "demo")
+    text = (ROOT / "conf" / "demo.yaml").read_text(encoding="utf-8")
+    recipe = project / "conf" / "demo.yaml"
+    recipe.write_text(
+        text.replace("max_documents_per_language: 100", "max_documents_per_language: 6").replace(
+            "max_documents_per_language: 120", "max_documents_per_language: 8"
+        ),
+        encoding="utf-8",
+    )
+    return recipe
