@@ -1,0 +1,66 @@
+"""Sources: corpora of monolingual text, read into documents; a module a corpus format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Annotated, Final
+
+from pydantic import Field
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.sources import culturax, jsonl, wikipedia
+from jobs.sources.culturax import CulturaxSettings
+from jobs.sources.jsonl import JsonlSettings
+from jobs.sources.read_errors import explain_read_error
+from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
+from udfs.languages import LanguageTable
+from udfs.records import UNKNOWN_LANGUAGE
+
+__all__ = ["SOURCES", "UNKNOWN_LANGUAGE", "AnySource", "explain_read_error", "read"]
+
+AnySource = Annotated[
+    WikipediaDumpSettings | WikipediaParquetSettings | CulturaxSettings | JsonlSettings, Field(discriminator="kind")
+]
+
+SOURCES: Final[dict[str, ModuleType]] = {
+    "wikipedia-dump": wikipedia,
+    "wikipedia-parquet": wikipedia,
+    "culturax": culturax,
+    "jsonl": jsonl,
+}
+"""The module that reads each kind of source."""
+
+
+def read(
+    spark: SparkSession,
+    settings: AnySource,
+    languages: LanguageTable,
+    *,
+    seed: int | None = None,
+    only: Iterable[str] = (),
+) -> DataFrame:
+    """Read a corpus into documents.
+
+    Lists the files and looks at the first of them now; the rest is lazy.
+
+    Args:
+        spark: the session.
+        settings: which corpus, and how.
+        languages: the language table.
+        seed: seed of the sample that the settings ask for. The sample is drawn before the work that only its
+            documents need, such as parsing wikitext. None gives the whole corpus, for ``sampling.sample`` to draw
+            from; for what can be read the choice is the same.
+        only: GlotLID codes that the run is restricted to; empty: no restriction beyond the settings'.
+
+    Returns:
+        The columns of ``DOCUMENTS``, rejected_for and detail. A record that cannot be used is a rejected row that
+        keeps its text: ``source.unreadable``, ``source.missing_text``, ``source.unknown_language`` or
+        ``source.duplicate_id``. Ids are unique among the rows that are alive.
+
+    Raises:
+        BackpromptError: if the path, its files, their columns or their languages are not as the settings say. What
+            Spark finds out later, as it reads, ``explain_read_error`` puts into words.
+    """
+    rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only)
+    return rows

@@ -1,0 +1,189 @@
+"""What every source has in common: its settings, and how records become documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final
+
+from pydantic import Field
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.runtime.reasons import Reason
+from jobs.runtime.schema import DOCUMENTS
+from jobs.sources.sampling import sample
+from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE
+from udfs.sampling import SEPARATOR
+from udfs.settings import OPERATIONAL, Settings
+
+COLUMNS: Final = (*DOCUMENTS.fieldNames(), "rejected_for", "detail")
+"""Columns of what a source gives, in order."""
+
+RECORD_SCHEMA: Final = ", ".join(f"{name} string" for name in RECORD_FIELDS)
+
+
+SourceName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="The corpus's name on every row, part of every document's id.",
+    ),
+]
+License = Annotated[str, Field(min_length=1, description="Licence of the texts, on every row.")]
+Genre = Annotated[str | None, Field(description="What the texts are: encyclopedic, news, how-to, web, ...")]
+
+
+class SourceSettings(Settings):
+    """Settings that every source has."""
+
+    name: SourceName
+    path: str = Field(min_length=1, json_schema_extra=OPERATIONAL)
+    """A file, a folder, or an address that Spark reads; relative paths are relative to the recipe."""
+    license: License
+    licenses: dict[str, str] = Field(default_factory=dict)
+    """Licences of parts of the corpus that have another one, by the part's name in ``subsource``."""
+    language: str | None = None
+    """GlotLID code of the whole corpus; null: its folders, files or records say it."""
+    languages: tuple[str, ...] = ()
+    """GlotLID codes to take; empty: every language of the corpus."""
+    genre: Genre = None
+    genres: dict[str, str] = Field(default_factory=dict)
+    """Genres of parts of the corpus that are something else, by the part's name in ``subsource``."""
+    sample_rate: float = Field(1.0, gt=0, le=1, json_schema_extra=OPERATIONAL)
+    """Share of the corpus to take, chosen by a hash of the id: a larger share takes the same documents and more."""
+    max_documents_per_language: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
+    """At most so many documents a language, chosen the same way; null: no limit. Spark reads the corpus once more."""
+
+
+def to_documents(
+    records: DataFrame,
+    settings: SourceSettings,
+    seed: int | None,
+    convert: Callable[[DataFrame], DataFrame] | None = None,
+) -> DataFrame:
+    """Turn records into documents: ids, a sample, licences, and the rejection of what cannot go on.
+
+    Args:
+        records: columns ``RECORD_FIELDS``, strings.
+        settings: the source's settings.
+        seed: seed of the sample that the settings ask for; None takes every record.
+        convert: work on the text that only the sampled rows need.
+
+    Returns:
+        Columns ``COLUMNS``; every ``doc_id`` once among the rows that are alive.
+    """
+    docs = with_ids(records, settings.name)
+    if seed is not None:
+        docs = sample(docs, seed, settings.sample_rate, settings.max_documents_per_language)
+    if convert is not None:
+        docs = convert(docs)
+    docs = flag_missing_text(docs).transform(with_terms, settings)
+    return flag_duplicate_ids(docs).select(*COLUMNS)
+
+
+def with_ids(records: DataFrame, name: str) -> DataFrame:
+    """Add the document's id and turn the reason into a list.
+
+    The id is a hash of the source's name and the corpus's own key. A record without a key is known by its content;
+    a rejected one, or one without text, by its place or its bytes, so that each stays a row of its own.
+
+    Input columns: RECORD_FIELDS. Output columns: the same without identity and reason, doc_id, source, rejected_for.
+    """
+    has_content = F.col("reason").isNull() & F.col("text").isNotNull()
+    content = F.concat(_text_or_empty("title"), F.lit(SEPARATOR), _text_or_empty("text"))
+    place = F.concat(_text_or_empty("origin"), F.lit(SEPARATOR), _text_or_empty("identity"))
+    key = F.coalesce(F.col("corpus_key"), _sha256(F.when(has_content, content).otherwise(place)))
+    return records.select(
+        _sha256(F.concat(F.lit(name + SEPARATOR), key)).alias("doc_id"),
+        F.coalesce("language", F.lit(UNKNOWN_LANGUAGE)).alias("language"),
+        F.lit(name).alias("source"),
+        "subsource",
+        "corpus_key",
+        _text_or_empty("origin").alias("origin"),
+        "url",
+        "date",
+        "title",
+        "text",
+        F.array_remove(F.array(_text_or_empty("reason")), "").alias("rejected_for"),
+        "detail",
+    )
+
+
+def flag_missing_text(docs: DataFrame) -> DataFrame:
+    """Reject rows without text.
+
+    Input columns: text, rejected_for. Output columns: the same; the text is never null.
+    """
+    # (?U): white space of every script, not of ASCII alone.
+    is_blank = ~_text_or_empty("text").rlike(r"(?U)\S")
+    is_missing = is_blank & (F.size("rejected_for") == 0)
+    return docs.withColumns(
+        {
+            "text": _text_or_empty("text"),
+            "rejected_for": F.when(is_missing, F.array(F.lit(Reason.MISSING_TEXT.value))).otherwise(
+                F.col("rejected_for")
+            ),
+        }
+    )
+
+
+def with_terms(docs: DataFrame, settings: SourceSettings) -> DataFrame:
+    """Add what the settings say of each row, and what follows from its text.
+
+    Input columns: subsource, title, text. Output columns: the same, license, genre, text_chars, revision.
+    """
+    content = F.concat(_text_or_empty("title"), F.lit(SEPARATOR), F.col("text"))
+    return docs.withColumns(
+        {
+            "license": _by_subsource(settings.licenses, settings.license),
+            "genre": _by_subsource(settings.genres, settings.genre),
+            "text_chars": F.length("text"),
+            "revision": _sha256(content),
+        }
+    )
+
+
+def flag_duplicate_ids(docs: DataFrame) -> DataFrame:
+    """Keep one row of those that are the same, and of those with one id the one with the smallest revision alive.
+
+    One shuffle of the rows. Finding the few ids that repeat without it would read the corpus twice or three times,
+    and by now the rows are those of the sample.
+
+    Input columns: COLUMNS. Output columns: the same.
+    """
+    is_alive = F.size("rejected_for") == 0
+    # Of rows that are the same in id and content the first in an order of their own is kept, so that a run on other
+    # partitions keeps the same one.
+    others = ("revision", "origin", "detail", "url", "date", "subsource", "language", "corpus_key")
+    rows = Window.partitionBy("doc_id").orderBy(~is_alive, *others)
+    is_second = is_alive & (F.col("revision") != F.col("_first"))
+    note = F.concat(F.lit("another record has the key "), F.coalesce("corpus_key", F.lit("")))
+    return (
+        docs.withColumns({"_before": F.lag("revision").over(rows), "_first": F.first("revision").over(rows)})
+        .where(F.col("_before").isNull() | (F.col("_before") != F.col("revision")))
+        .withColumns(
+            {
+                "rejected_for": F.when(is_second, F.array(F.lit(Reason.DUPLICATE_ID.value))).otherwise(
+                    F.col("rejected_for")
+                ),
+                "detail": F.when(is_second, note).otherwise(F.col("detail")),
+            }
+        )
+        .drop("_before", "_first")
+    )
+
+
+def _text_or_empty(name: str) -> Column:
+    return F.coalesce(F.col(name), F.lit(""))
+
+
+def _sha256(text: Column) -> Column:
+    # Spark takes the hash for nullable whatever the text is.
+    return F.coalesce(F.sha2(text, 256), F.lit(""))
+
+
+def _by_subsource(values: Mapping[str, str], default: str | None) -> Column:
+    value = F.lit(default).cast("string")
+    for subsource, other in values.items():
+        value = F.when(F.col("subsource") == subsource, F.lit(other)).otherwise(value)
+    return value

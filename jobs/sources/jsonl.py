@@ -1,0 +1,135 @@
+"""Plain JSON lines: one object a line, with the fields that the recipe says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, Literal
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.runtime.errors import BackpromptError
+from jobs.sources.base import RECORD_SCHEMA, SourceName, SourceSettings, to_documents
+from jobs.sources.files import folder_codes, list_files, place_files, wanted_languages
+from jobs.sources.read_errors import explain_read_error
+from jobs.sources.text import read_pieces
+from udfs.json_lines import LineFormat, keys_of, read_lines
+from udfs.languages import LanguageTable, Scheme
+from udfs.records import CorpusFile
+from udfs.settings import Settings
+
+JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst)?$")
+_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2 or .zst"
+# Lines looked at before the run for the fields that the recipe names.
+_LINES_PROBED: Final = 100
+_KEYS_SHOWN: Final = 20
+
+
+class JsonlColumns(Settings):
+    """Which field of an object holds what; ``meta.url`` is the field ``url`` of the object ``meta``."""
+
+    text: str = "text"
+    title: str | None = None
+    id: str | None = None
+    """The corpus's own key: the same for the same document in a later copy. null: the address, else the content."""
+    url: str | None = None
+    date: str | None = None
+    language: str | None = None
+    """Code of the document's language, in the scheme of ``language_codes``."""
+    subsource: str | None = None
+    """The part of the corpus a document is from, for licences and genres by part."""
+
+
+class JsonlSettings(SourceSettings):
+    """JSON lines (``.jsonl``, ``.ndjson``, ``.json``, also compressed), one document a line."""
+
+    kind: Literal["jsonl"] = "jsonl"
+    name: SourceName = "jsonl"
+    columns: JsonlColumns = JsonlColumns()
+    """Which field holds what."""
+    language_codes: Scheme = "language"
+    """Scheme of the language codes in records or folders: a column of conf/languages.csv. GlotLID codes always do."""
+
+
+def read(
+    spark: SparkSession,
+    settings: JsonlSettings,
+    languages: LanguageTable,
+    *,
+    seed: int | None = None,
+    only: Iterable[str] = (),
+) -> DataFrame:
+    """Read JSON lines; see ``jobs.sources.read``."""
+    wanted = wanted_languages(settings, languages, only)
+    files: Sequence[CorpusFile] = list_files(spark, settings, JSON_LINES, _FORM)
+    columns = {role: key for role, key in settings.columns.model_dump().items() if key is not None}
+    if settings.language is not None or settings.columns.language is None:
+        columns.pop("language", None)
+        files = place_files(files, settings, languages, wanted, settings.language_codes, folder_codes)
+    required = [role for role in ("text", "id", "language") if role in columns]
+    codes = languages.by_codes(settings.language_codes)
+    records = read_json_lines(spark, files, settings, columns, required, codes)
+    return to_documents(keep_languages(records, wanted), settings, seed)
+
+
+def read_json_lines(
+    spark: SparkSession,
+    files: Sequence[CorpusFile],
+    settings: SourceSettings,
+    columns: Mapping[str, str],
+    required: Sequence[str],
+    languages: Mapping[str, str],
+) -> DataFrame:
+    """Read JSON lines as records.
+
+    Python parses the lines: Spark's own reader makes strings of numbers and objects, replaces bytes that are not
+    UTF-8, and cannot say on which line a broken record stands.
+
+    Args:
+        spark: the session.
+        files: the files; a file without a language takes it from the records.
+        settings: the source's settings, for errors.
+        columns: key or dotted path in the objects by role, see ``LineFormat``.
+        required: roles that the first lines must have.
+        languages: GlotLID codes by the codes that the records hold.
+
+    Returns:
+        Columns RECORD_FIELDS, a row a line that is not blank.
+
+    Raises:
+        BackpromptError: if none of the first lines has a required field.
+    """
+    lines = read_pieces(spark, files)
+    _check_fields(lines, settings, columns, required)
+    form = LineFormat(dict(columns), dict(languages))
+    parse = partial(read_lines, files={file.uri: file for file in files}, form=form)
+    return lines.mapInArrow(parse, RECORD_SCHEMA)
+
+
+def keep_languages(records: DataFrame, wanted: frozenset[str] | None) -> DataFrame:
+    """Keep records in wanted languages, and those whose language is not known.
+
+    Input columns: language. Output columns: those of ``records``.
+    """
+    if wanted is None:
+        return records
+    return records.where(F.col("language").isNull() | F.col("language").isin(*wanted))
+
+
+def _check_fields(
+    lines: DataFrame, settings: SourceSettings, columns: Mapping[str, str], required: Sequence[str]
+) -> None:
+    try:
+        probed = lines.select("value").limit(_LINES_PROBED).collect()
+    except Exception as error:  # Spark passes on whatever Java throws
+        raise explain_read_error(error, settings) or error from error
+    keys = set().union(*(keys_of(bytes(row["value"])) for row in probed))
+    missing = [columns[role] for role in required if columns[role] not in keys]
+    if keys and missing:
+        there = ", ".join(sorted(keys)[:_KEYS_SHOWN])
+        raise BackpromptError(
+            f"Source {settings.name}: none of the first records of {settings.path} has a field {', '.join(missing)}. "
+            f"Fields there: {there}"
+        )

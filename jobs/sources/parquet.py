@@ -1,0 +1,151 @@
+"""Reading of Parquet files as records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    BinaryType,
+    DataType,
+    DateType,
+    IntegralType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.reasons import Reason
+from jobs.sources.base import SourceSettings
+from jobs.sources.files import literal
+from jobs.sources.read_errors import explain_read_error
+from udfs.records import RECORD_FIELDS, CorpusFile
+
+# Types taken as text beside strings: ids are numbers, and dates are dates, in some copies of a corpus.
+_ALSO: Final[dict[str, tuple[type[DataType], ...]]] = {
+    "id": (IntegralType,),
+    "date": (TimestampType, TimestampNTZType, DateType),
+}
+
+
+def read_parquet(
+    spark: SparkSession,
+    files: Sequence[CorpusFile],
+    settings: SourceSettings,
+    columns: Mapping[str, str],
+    required: Sequence[str],
+    key: Callable[[Mapping[str, Column]], Column],
+    languages: Mapping[str, str] | None = None,
+) -> DataFrame:
+    """Read Parquet files as records; no other columns than those named are read.
+
+    Args:
+        spark: the session.
+        files: the files with their languages.
+        settings: the source's settings, for errors.
+        columns: the corpus's column by role: ``id``, ``url``, ``title``, ``text``, ``date``, ``subsource``,
+            ``language``.
+        required: roles whose column must be there.
+        key: makes the corpus key of the columns by role, and of ``edition``, the corpus's code for the language.
+        languages: GlotLID codes by the codes in the column ``language``, where files have no language.
+
+    Returns:
+        Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes.
+
+    Raises:
+        BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
+    """
+    try:
+        rows = spark.read.option("recursiveFileLookup", "true").parquet(*[literal(file.path) for file in files])
+        types = {field.name: field.dataType for field in rows.schema.fields}
+    except Exception as error:  # Spark reads a footer here, and passes on whatever Java throws
+        raise explain_read_error(error, settings) or error from error
+    found = {role: column for role, column in columns.items() if column in types}
+    _check_columns(columns, types, required, settings)
+    raw = rows.select(
+        "_metadata.file_path",
+        "_metadata.row_index",
+        *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
+    )
+    placed = raw.join(F.broadcast(_places(spark, files)), "file_path", how="left")
+    if languages is not None:
+        placed = placed.join(F.broadcast(_codes(spark, languages)), "raw_language", how="left")
+    where = F.concat(F.col("file_origin"), F.lit(", row "), F.col("row_index") + 1)
+    reason, detail = _problem(found, where, is_language_read=languages is not None)
+    values = {role: _valid(F.col(f"raw_{role}")) for role in found}
+    language = F.coalesce("file_language", "row_language") if languages is not None else F.col("file_language")
+    edition = F.coalesce("file_edition", language)
+    fields: dict[str, Column] = {
+        **{role: values[role] for role in ("subsource", "url", "date", "title", "text") if role in values},
+        "language": language,
+        "corpus_key": key({**values, "edition": edition}),
+        "origin": F.col("file_origin"),
+        "identity": F.concat(F.lit("row "), F.col("row_index")),
+        "reason": reason,
+        "detail": detail,
+    }
+    return placed.select(*[fields.get(name, F.lit(None)).cast("string").alias(name) for name in RECORD_FIELDS])
+
+
+def _check_columns(
+    columns: Mapping[str, str], types: Mapping[str, DataType], required: Sequence[str], settings: SourceSettings
+) -> None:
+    missing = [columns[role] for role in required if columns[role] not in types]
+    if missing:
+        there = ", ".join(f"{name} ({kind.simpleString()})" for name, kind in types.items()) or "none"
+        raise BackpromptError(
+            f"Source {settings.name}: the files of {settings.path} have no column {', '.join(missing)}. "
+            f"Columns there: {there}"
+        )
+    for role, column in columns.items():
+        if column in types and not isinstance(types[column], (StringType, *_ALSO.get(role, ()))):
+            kind = types[column].simpleString()
+            is_binary = isinstance(types[column], BinaryType)
+            hint = " If it is text, set spark.sql.parquet.binaryAsString to true." if is_binary else ""
+            raise BackpromptError(
+                f"Source {settings.name}: column {column} in the files of {settings.path} is {kind}, not string.{hint}"
+            )
+
+
+def _places(spark: SparkSession, files: Sequence[CorpusFile]) -> DataFrame:
+    rows = [(file.uri, file.origin, file.language, file.edition) for file in files]
+    names = ("file_path", "file_origin", "file_language", "file_edition")
+    return spark.createDataFrame(rows, ", ".join(f"{name} string" for name in names))
+
+
+def _codes(spark: SparkSession, languages: Mapping[str, str]) -> DataFrame:
+    return spark.createDataFrame(list(languages.items()), "raw_language string, row_language string")
+
+
+def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) -> tuple[Column, Column]:
+    """Return the reason and the detail of rows that are rejected; both null for the others."""
+    nothing = F.lit(None).cast("string")
+    reason = detail = nothing
+    if is_language_read:
+        is_unknown = F.col("file_language").isNull() & F.col("row_language").isNull()
+        code = F.coalesce(_valid(F.col("raw_language")), F.lit("null"))
+        reason = F.when(is_unknown, F.lit(Reason.UNKNOWN_LANGUAGE.value))
+        detail = F.when(is_unknown, F.concat(where, F.lit(f": {found['language']} is "), code))
+    for role, column in found.items():
+        is_wrong = ~_is_valid(F.col(f"raw_{role}"))
+        reason = F.when(is_wrong, F.lit(Reason.UNREADABLE.value)).otherwise(reason)
+        detail = F.when(is_wrong, F.concat(where, F.lit(f": column {column} is not UTF-8"))).otherwise(detail)
+    return reason, detail
+
+
+# Spark does not check the bytes of Parquet's strings, and Python workers fail on a whole batch with a wrong one.
+# Spark 4 has functions for it; on 3.5 decoding replaces wrong bytes.
+def _is_valid(column: Column) -> Column:
+    is_valid = F.is_valid_utf8(column) if hasattr(F, "is_valid_utf8") else _decoded(column) == column
+    return F.coalesce(is_valid, F.lit(True))
+
+
+def _valid(column: Column) -> Column:
+    return F.make_valid_utf8(column) if hasattr(F, "make_valid_utf8") else _decoded(column)
+
+
+def _decoded(column: Column) -> Column:
+    return F.decode(column.cast("binary"), "UTF-8")

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import bz2
+import random
+import string
+from itertools import pairwise
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.schema import DOCUMENTS
+from jobs.sources import explain_read_error, read
+from jobs.sources.sampling import sample
+from jobs.sources.text import read_pieces
+from jobs.sources.wikipedia import WikipediaDumpSettings
+from udfs.records import CorpusFile
+
+HEADER = '<mediawiki xml:lang="en">\n  <siteinfo>\n    <dbname>enwiki</dbname>\n  </siteinfo>\n'
+FOOTER = "</mediawiki>\n"
+# libbzip2 fills a block of level 1 to this many bytes; text without runs of four is not shortened before that.
+BLOCK_BYTES = 99_981
+
+
+def page(number: int, text: str = "Text.", title: str | None = None) -> str:
+    return (
+        f"<page><title>{title or f'Page {number}'}</title><ns>0</ns><id>{number}</id><revision><id>1</id>"
+        f"<timestamp>2024-01-01T00:00:00Z</timestamp><text>{text}</text></revision></page>"
+    )
+
+
+def filler(length: int, randomness: random.Random) -> str:
+    letters = string.ascii_letters + string.digits
+    text = [randomness.choice(letters)]
+    while len(text) < length:
+        letter = randomness.choice(letters)
+        if letter != text[-1]:
+            text.append(letter)
+    return "".join(text)
+
+
+def rows_of(docs):
+    return {row["title"]: row for row in docs.collect()}
+
+
+def test_real_dumps(spark, languages, data):
+    docs = read(spark, WikipediaDumpSettings(path=str(data / "wikipedia" / "dumps")), languages)
+    rows = {row["corpus_key"]: row for row in docs.collect()}
+
+    assert docs.columns == [*DOCUMENTS.fieldNames(), "rejected_for", "detail"]
+    assert [field.dataType for field in docs.schema.fields[:-2]] == [field.dataType for field in DOCUMENTS.fields]
+    assert all(not field.nullable for field, wanted in zip(docs.schema, DOCUMENTS, strict=False) if not wanted.nullable)
+    # The Faroese dump has a system message too, the header of the Spanish one says it is English.
+    assert {key: row["language"] for key, row in rows.items()} == {
+        "fo:2201": "fao_Latn",
+        "es:14540": "spa_Latn",
+        "th:6357": "tha_Thai",
+        "ar:1343": "arb_Arab",
+        "ar:57": "arb_Arab",
+        "ar:8387": "arb_Arab",
+    }
+    berlin = rows["es:14540"]
+    assert berlin["origin"] == "eswiki-minidump.xml.bz2"
+    assert berlin["title"] == "Berlín"
+    assert berlin["url"] == "https://es.wikipedia.org/wiki/Berl%C3%ADn"
+    assert (berlin["source"], berlin["license"], berlin["genre"]) == ("wikipedia", "CC BY-SA 4.0", "encyclopedic")
+    assert berlin["text"].startswith("Berlín (en alemán: Berlin) es la capital de Alemania")
+    assert berlin["text_chars"] == len(berlin["text"])
+    assert berlin["rejected_for"] == []
+
+
+def test_files_of_other_languages_are_not_read(spark, languages, data):
+    settings = WikipediaDumpSettings(path=str(data / "wikipedia" / "dumps"), languages=("fao_Latn", "tha_Thai"))
+
+    docs = read(spark, settings, languages, only=("fao_Latn", "arb_Arab"))
+
+    assert {row["language"] for row in docs.select("language").collect()} == {"fao_Latn"}
+
+
+@pytest.fixture(scope="module")
+def pages_across_blocks():
+    """Pages whose end stands at every distance from -9 to 9 bytes from the border of a bzip2 block."""
+    randomness = random.Random(20)
+    overhead = len(page(10_000_000, ""))
+    pages, length = [], 0
+    for block, distance in enumerate(range(-9, 10), start=1):
+        border = BLOCK_BYTES * block + distance
+        while border - length > 45_000:
+            pages.append(page(10_000_000 + len(pages), filler(15_000, randomness)))
+            length += len(pages[-1])
+        pages.append(page(10_000_000 + len(pages), filler(border - length - overhead, randomness)))
+        length += len(pages[-1])
+        assert length == border
+    return [*pages, page(20_000_000)]
+
+
+@pytest.mark.parametrize("form", ["xml", "xml.bz2", "multistream.xml.bz2"])
+def test_pages_at_the_borders_of_splits_are_read_once(spark, tmp_path, pages_across_blocks, form):
+    pages = pages_across_blocks
+    if form == "multistream.xml.bz2":
+        cuts = [0, *range(7, len(pages), 7), len(pages)]
+        streams = ["".join(pages[start:end]) for start, end in pairwise(cuts)]
+        content = b"".join(bz2.compress(stream.encode()) for stream in [HEADER, *streams, FOOTER])
+    elif form == "xml.bz2":
+        content = bz2.compress("".join(pages).encode(), 1)
+    else:
+        content = (HEADER + "".join(pages) + FOOTER).encode()
+    path = tmp_path / f"eswiki.{form}"
+    path.write_bytes(content)
+    before = spark.conf.get("spark.sql.files.maxPartitionBytes")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", str(len(content) // 17))
+    try:
+        pieces = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], "</page>")
+        found = (
+            pieces.where(F.col("value").cast("string").contains("<page>"))
+            .select(
+                F.regexp_extract(F.col("value").cast("string"), r"<id>(\d{8})</id>", 1).alias("id"), "file_block_start"
+            )
+            .collect()
+        )
+    finally:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", before)
+
+    assert len({row["file_block_start"] for row in found}) > 10
+    assert sorted(int(row["id"]) for row in found) == [*range(10_000_000, 10_000_000 + len(pages) - 1), 20_000_000]
+
+
+def test_broken_pages_are_rejected_and_their_neighbours_go_on(spark, languages, tmp_path):
+    pieces = [
+        HEADER.encode(),
+        page(1, "Uno. {{x}}").encode(),
+        page(2, "a < b").encode(),
+        page(3, "Tres.").encode(),
+        page(4, "nul \x00").encode(),
+        page(5, "latin caf\xe9").encode("latin-1"),
+        page(6, "Seis.").encode(),
+        page(7, "").encode(),
+        page(8, "{{only a template}}").encode(),
+        page(9).encode()[:-30],
+    ]
+    (tmp_path / "eswiki-cut.xml").write_bytes(b"\n".join(pieces))
+
+    rows = rows_of(read(spark, WikipediaDumpSettings(path=str(tmp_path)), languages))
+
+    assert {title: row["rejected_for"] for title, row in rows.items()} == {
+        "Page 1": [],
+        "Page 2": ["source.unreadable"],
+        "Page 3": [],
+        "Page 4": ["source.unreadable"],
+        "Page 5": ["source.unreadable"],
+        "Page 6": [],
+        "Page 7": ["source.missing_text"],
+        "Page 8": ["source.missing_text"],
+        "Page 9": ["source.unreadable"],
+    }
+    assert rows["Page 1"]["text"] == "Uno."
+    assert rows["Page 2"]["detail"].startswith("eswiki-cut.xml: page 'Page 2': not well-formed")
+    assert "a < b" in rows["Page 2"]["text"]
+    assert "caf\N{REPLACEMENT CHARACTER}" in rows["Page 5"]["text"]
+    assert rows["Page 9"]["language"] == "spa_Latn"
+
+
+def test_sampling_before_parsing_chooses_what_sampling_after_it_would(spark, languages, tmp_path):
+    (tmp_path / "eswiki.xml").write_text(HEADER + "".join(page(number, f"Text {number}.") for number in range(80)))
+    (tmp_path / "frwiki.xml").write_text(HEADER + "".join(page(number, f"Texte {number}.") for number in range(5)))
+    settings = WikipediaDumpSettings(path=str(tmp_path), sample_rate=0.6, max_documents_per_language=12)
+
+    whole = read(spark, settings, languages)
+    early = read(spark, settings, languages, seed=3)
+    late = sample(whole, 3, settings.sample_rate, settings.max_documents_per_language)
+
+    chosen = sorted(map(tuple, early.collect()))
+    assert chosen == sorted(map(tuple, late.collect()))
+    assert sum(row[2] == "spa_Latn" for row in chosen) == 12
+    assert 0 < sum(row[2] == "fra_Latn" for row in chosen) <= 5
+
+
+def test_cut_archive_is_named(spark, languages, tmp_path):
+    randomness = random.Random(1)
+    dump = HEADER + "".join(page(number, filler(3_000, randomness)) for number in range(100))
+    archive = bz2.compress(dump.encode(), 1)
+    (tmp_path / "eswiki.xml.bz2").write_bytes(archive[: len(archive) // 2])
+    settings = WikipediaDumpSettings(path=str(tmp_path))
+
+    with pytest.raises(Exception, match=r".") as raised:
+        read(spark, settings, languages).collect()
+
+    explained = str(explain_read_error(raised.value, settings))
+    assert explained.startswith("Source wikipedia: ")
+    assert str(tmp_path) in explained
+    assert "is damaged or cut off" in explained
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "words"),
+    [
+        ({}, {}, ["holds no files that have content", "Expected: dumps of dumps.wikimedia.org"]),
+        ({"eswiki.xml": b""}, {}, ["holds no files that have content"]),
+        ({"es/notes.txt": b"x"}, {}, ["holds 1 other files, such as es/notes.txt"]),
+        ({"commonswiki.xml": b"x"}, {}, ["'commons', for commonswiki.xml,", "wikipedia code", "Set language"]),
+        ({"dump.xml": b"x"}, {}, ["neither folder nor name of dump.xml says its language"]),
+        ({"eswiki.xml": b"x"}, {"language": "spa_Lat"}, ["language: 'spa_Lat'", "close to it: spa_Latn"]),
+        ({"eswiki.xml": b"x"}, {"languages": ["spa"]}, ["languages: 'spa'", "spa_Latn"]),
+        ({"eswiki.xml": b"x"}, {"languages": ["cat_Latn"]}, ["holds nothing in cat_Latn; it holds spa_Latn"]),
+        ({"eswiki.xml.bz2": b"<mediawiki>"}, {}, ["eswiki.xml.bz2 is named .bz2 but is not bzip2"]),
+    ],
+    ids=["no files", "empty file", "no dump", "wiki", "no wiki", "language", "languages", "not there", "misnamed"],
+)
+def test_what_is_wrong_with_the_files_is_said(spark, languages, tmp_path, files, settings, words):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(BackpromptError) as raised:
+        read(spark, WikipediaDumpSettings(path=str(tmp_path), **settings), languages)
+
+    assert str(raised.value).startswith("Source wikipedia: ")
+    assert not [word for word in words if word not in str(raised.value)], raised.value
+
+
+def test_missing_path_is_said(spark, languages, tmp_path):
+    with pytest.raises(BackpromptError, match=r"nowhere: there is nothing. Expected: dumps"):
+        read(spark, WikipediaDumpSettings(path=str(tmp_path / "nowhere")), languages)
+
+
+def test_language_of_the_settings_names_the_edition_where_it_fits(spark, languages, tmp_path):
+    (tmp_path / "dump.xml").write_text(HEADER + page(1))
+    (tmp_path / "eswiki.xml").write_text(HEADER + page(2))
+
+    rows = rows_of(read(spark, WikipediaDumpSettings(path=str(tmp_path), language="spa_Latn"), languages))
+
+    assert [(rows[title]["corpus_key"], rows[title]["url"]) for title in ("Page 1", "Page 2")] == [
+        ("spa_Latn:1", None),
+        ("es:2", "https://es.wikipedia.org/wiki/Page_2"),
+    ]

@@ -1,0 +1,155 @@
+"""Lines of JSON: one object a line, its fields found by name or by a dotted path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from udfs.records import UNLISTED_LANGUAGE, UNREADABLE, CorpusFile, Record, decode, pieces, place, record_batch
+
+_KINDS: Final = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",  # before int, which bool is one of
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+# Keys and dates are taken as written; text in another type is a sign of a broken record.
+_MAY_BE_NUMBERS: Final = frozenset({"id", "date"})
+
+
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """Which field of the objects holds what."""
+
+    columns: Mapping[str, str]
+    """Key or dotted path in the object, by ``text``, ``title``, ``id``, ``url``, ``date``, ``language``,
+    ``subsource``; those that the corpus lacks are left out."""
+    languages: Mapping[str, str]
+    """GlotLID codes by the codes that the field ``language`` holds."""
+
+
+class _UnreadableLine(ValueError):
+    pass
+
+
+def read_lines(
+    batches: Iterable[pa.RecordBatch], files: Mapping[str, CorpusFile], form: LineFormat
+) -> Iterator[pa.RecordBatch]:
+    """Turn lines of JSON into records.
+
+    Args:
+        batches: value (binary), a line; file_path; file_block_start (bytes). Lines of a file in its order.
+        files: the files by their address.
+        form: which field holds what.
+
+    Yields:
+        Batches of ``RECORD_FIELDS``, a row a line that is not blank.
+    """
+    part, line = None, 0
+    for batch in batches:
+        records = []
+        for value, address, start in pieces(batch):
+            part, line = (address, start), line + 1 if part == (address, start) else 1
+            if value.strip():
+                records.append(parse_line(value, files[address], place(files[address], start, line), form))
+        yield record_batch(records)
+
+
+def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> Record:
+    """Return the record on a line, a rejected one if the line cannot be read.
+
+    Args:
+        line: the bytes of the line.
+        file: its file.
+        where: its place, for the detail of a rejection.
+        form: which field holds what.
+    """
+    text, problem = decode(line.removeprefix(b"\xef\xbb\xbf"))
+    record = Record(language=file.language, origin=file.origin, identity=text)
+    try:
+        if problem:
+            raise _UnreadableLine(problem)
+        fields = _load(text)
+        values = {field: _value(fields, key, field) for field, key in form.columns.items()}
+    except _UnreadableLine as error:
+        record.text, record.reason, record.detail = text, UNREADABLE, f"{where}: {error}"
+        return record
+    record.corpus_key = values.get("id") or values.get("url")
+    record.subsource = values.get("subsource")
+    record.url = values.get("url")
+    record.date = values.get("date")
+    record.title = values.get("title")
+    record.text = values.get("text")
+    if "language" in form.columns and file.language is None:
+        code = values["language"]
+        record.language = form.languages.get(code or "")
+        if record.language is None:
+            record.reason = UNLISTED_LANGUAGE
+            record.detail = f"{where}: {form.columns['language']} is {code!r}"
+    return record
+
+
+def keys_of(line: bytes) -> set[str]:
+    """Return the keys of the object on a line, those of objects in it as dotted paths; none if it is unreadable."""
+    text, problem = decode(line.removeprefix(b"\xef\xbb\xbf"))
+    try:
+        return set() if problem else set(_walk(_load(text)))
+    except _UnreadableLine:
+        return set()
+
+
+def _walk(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, inner in value.items():
+        yield prefix + key
+        if isinstance(inner, dict):
+            yield from _walk(inner, f"{prefix}{key}.")
+
+
+def _load(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _UnreadableLine(f"not JSON: {error.msg}, column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise _UnreadableLine(f"not JSON that can be read: {error}") from error
+    if not isinstance(value, dict):
+        raise _UnreadableLine(f"the line is {_kind(value)}, not an object")
+    return value
+
+
+def _value(record: Mapping[str, Any], key: str, field: str) -> str | None:
+    value = _find(record, key)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and field in _MAY_BE_NUMBERS:
+        return str(value)
+    if value is not None and not isinstance(value, str):
+        raise _UnreadableLine(f"{key} is {_kind(value)}, not a string")
+    if value is not None and (at := _lone_surrogate(value)) is not None:
+        raise _UnreadableLine(f"{key} has half a surrogate pair at character {at + 1}")
+    return value
+
+
+def _find(record: Mapping[str, Any], key: str) -> Any:
+    if key in record:
+        return record[key]
+    head, dot, rest = key.partition(".")
+    inner = record.get(head) if dot else None
+    return _find(inner, rest) if isinstance(inner, dict) else None
+
+
+def _kind(value: Any) -> str:
+    return next(name for kind, name in _KINDS.items() if isinstance(value, kind))
+
+
+def _lone_surrogate(text: str) -> int | None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
