@@ -83,10 +83,22 @@ def write_deduplicated(work: Work) -> DataFrame:
         older = docs.where(is_older).withColumns({name: F.lit(None) for name in work.stage.adds.fieldNames()})
         rows = newest.unionByName(flag(older, is_older, Reason.SUPERSEDED))
         work.append(rows.select(*work.columns), work.stage.name)
+        if old is not None:
+            _drop_superseded_entries(work)
     finally:
         decisions.unpersist()
         new.unpersist()
     return work.written()
+
+
+def _drop_superseded_entries(work: Work) -> None:
+    """Take the entries of earlier revisions of the batch's documents out of the index.
+
+    A replay decides the same without them: a document's own earlier revisions never count.
+    """
+    ids = work.docs.select("doc_id").distinct().alias("new")
+    is_earlier = f"entry.doc_id = new.doc_id AND entry.batch_id < {work.batch.batch_id}"
+    work.lake.delta(INDEX_TABLE).alias("entry").merge(ids, is_earlier).whenMatchedDelete().execute()
 
 
 def with_newest(docs: DataFrame) -> DataFrame:

@@ -288,4 +288,4 @@ def _decide_in_spark(links: DataFrame, candidates: DataFrame, settings: DedupSet
     return rooted.repartition("root").mapInArrow(partial(dedup_batches.choose, settings.threshold), _DECISION)
 
 
-STAGE = Stage(name="dedup", settings=DedupSettings, adds=DEDUP)
+STAGE = Stage(name="dedup", settings=DedupSettings, adds=DEDUP, version=minhash.SKETCH_VERSION)
