@@ -11,6 +11,7 @@ _QUOTED: Final = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»")
 _SUMMARY: Final = re.compile(r"\b(?:summari[sz]\w*|summary|summaries|tl;?dr)\b", re.IGNORECASE)
 _TRANSLATION: Final = re.compile(r"\btranslat(?:e|es|ed|ing|ion|ions)\b", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"https?://|</?[a-z][^>]*>|\{\{|\[\[|^\W*$|\n", re.IGNORECASE)
+_FEWEST_WORDS: Final = 3
 _LOWER_WORD: Final = re.compile(r"(?<!\w)[a-z]{4,}(?!\w)")
 
 
@@ -39,10 +40,10 @@ def copied_word_share(instruction_en: str, instruction: str) -> float:
     """Return the share of the English instruction's lower-case words of four letters and more met in the other one.
 
     Engines pass on words that they do not know. Quoted titles and names (capitals) stay as they are in many
-    languages, so they do not count.
+    languages, so they do not count. Fewer than three words give 0: "text" is a Catalan word too.
     """
     words = set(_LOWER_WORD.findall(_QUOTED.sub("", instruction_en)))
-    if not words:
+    if len(words) < _FEWEST_WORDS:
         return 0.0
     other = {word.casefold() for word in re.findall(r"\w+", _QUOTED.sub("", instruction))}
     return len(words & other) / len(words)

@@ -29,6 +29,7 @@ _READ: Final = (
     "rejected_for",
     "detail",
 )
+_SHORT_CHARS: Final = 1_500
 _NAMES: Final = ("language", "source", "split", "doc_id", "pair_id", "stage", "batch_id")
 
 
@@ -79,8 +80,9 @@ def print_row(out: Console, row: Row, full: bool = False) -> None:
 
 
 def print_examples(out: Console, pairs: DataFrame, count: int = 5) -> None:
-    """Print short pairs, each in another language. Input columns: PAIRS."""
-    nth = F.row_number().over(Window.partitionBy("language").orderBy("output_chars", "pair_id"))
+    """Print pairs, each in another language, short ones if there are any. Input columns: PAIRS."""
+    is_long = F.col("output_chars") > _SHORT_CHARS
+    nth = F.row_number().over(Window.partitionBy("language").orderBy(is_long, "pair_id"))
     picked = pairs.withColumn("nth", nth).where("nth = 1").orderBy("language").limit(count)
     for row in picked.collect():
         fields = [("instruction", row["instruction"]), ("output", row["output"]), ("from", row["url"] or row["origin"])]

@@ -249,7 +249,9 @@ class _Run:
                 )
                 app_id = f"{batch.app_id}/{self.outcome.run_id}"
                 self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
-            except PySparkException as error:
+            except BackpromptError:
+                raise
+            except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
                 raise explain_read_error(error, source) or error from error
             count = self._record_documents(batch, started_at)
             self.reporter.batch_done(FIRST, count)

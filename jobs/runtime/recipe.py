@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -160,7 +161,7 @@ def packaged_recipes() -> dict[str, Recipe]:
     found = {}
     for file in sorted(conf_root().iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".yaml"):
-            recipe = load_recipe(str(file))
+            recipe = parse_recipe(file.read_text(encoding="utf-8"), str(file))
             found[recipe.name] = recipe.recipe
     return found
 
@@ -174,16 +175,15 @@ def load_recipe(reference: str) -> LoadedRecipe:
     Raises:
         BackpromptError: if it is not there or not right; all problems at once, each with line and key.
     """
-    path = Path(reference)
-    if not path.is_file():
-        packaged = conf_root() / f"{reference}.yaml"
-        if "/" in reference or not packaged.is_file():
+    file: Path | Traversable = Path(reference)
+    if not file.is_file():
+        file = conf_root() / f"{reference}.yaml"
+        if "/" in reference or not file.is_file():
             raise BackpromptError(
                 f"There is no recipe {reference!r}: neither a file nor a name of 'backprompt recipes'. "
                 "Write --recipe FILE.yaml"
             )
-        path = Path(str(packaged))
-    return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+    return parse_recipe(file.read_text(encoding="utf-8"), str(file))
 
 
 def parse_recipe(text: str, path: str) -> LoadedRecipe:

@@ -34,8 +34,9 @@ def test_format_is_fine():
 @pytest.mark.parametrize(
     ("english", "other", "share"),
     [
-        ("Describe the wombat burrow", "Describe the wombat burrow", 1.0),
-        ("Describe the wombat burrow", "Descriu el cau del wombat", 1 / 2),
+        ("Describe the burrow where wombats sleep", "Describe the burrow where wombats sleep", 1.0),
+        ("Describe the burrow where wombats sleep", "Descriu el cau on dormen els wombats", 1 / 4),
+        ("Describe the text", "Descriu el text", 0.0),
         ("Write a biography", "Escriviu una biografia", 0.0),
         ('Write a text with the title "the long night"', 'Escriu un text amb el títol "the long night"', 1 / 3),
         ("Who is X?", "Qui és X?", 0.0),

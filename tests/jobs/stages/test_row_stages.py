@@ -1,0 +1,205 @@
+"""The stages over rows, on a real Spark: what they add, what they reject, and that no row is lost."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs.runtime.conf import language_table, word_lists
+from jobs.runtime.schema import CLEAN, INSTRUCT, TRANSLATE
+from jobs.stages.back_translate import BackTranslateSettings, back_translate
+from jobs.stages.base import Resources
+from jobs.stages.clean import CleanSettings, clean
+from jobs.stages.instruct import InstructSettings, instruct
+from jobs.stages.screen import ScreenSettings, screen
+from jobs.stages.translate import TranslateSettings, translate
+from tests.builders import documents
+
+CATALAN = (
+    "La biblioteca obre cada matí a les nou i tanca al vespre. Els veïns hi van a llegir el diari, a estudiar o a "
+    "fer els deures. A l'hivern la sala petita és plena de gent que busca un lloc calent i tranquil per treballar."
+)
+SPANISH = (
+    "La biblioteca abre cada mañana a las nueve y cierra al anochecer. Los vecinos van a leer el periódico, a "
+    "estudiar o a hacer los deberes. En invierno la sala pequeña está llena de gente que busca un lugar caliente."
+)
+
+
+@pytest.fixture(scope="module")
+def resources():
+    return Resources(
+        languages=language_table(),
+        pivot="eng_Latn",
+        seed=1,
+        candidates=("cat_Latn", "eng_Latn", "spa_Latn"),
+        word_lists=word_lists(),
+        prompts={"reverse_instruction": "Answer: {{text}}\nInstruction:"},
+    )
+
+
+def by_url(frame):
+    return {row["url"]: row for row in frame.collect()}
+
+
+def test_clean_cleans_measures_and_rejects(spark, resources):
+    rows = [
+        {"url": "good", "text": "  Un títol prou clar\r\n" + CATALAN + "\nTots els drets reservats."},
+        {"url": "titled", "text": CATALAN, "title": " La  biblioteca\u00ad "},
+        {"url": "short", "text": "Massa curt."},
+        {"url": "long", "text": CATALAN * 10},
+        {"url": "repetitive", "text": "compra ara barat avui " * 40},
+        {"url": "symbols", "text": CATALAN + "{}[]|<>#" * 20},
+        {"url": "spanish", "text": SPANISH},
+        {"url": "empty", "text": ""},
+    ]
+    cleaned = by_url(clean(documents(spark, rows), CleanSettings(min_chars=60, max_chars=1500), resources))
+    assert {url: row["rejected_for"] for url, row in cleaned.items()} == {
+        "good": [],
+        "titled": [],
+        "short": ["clean.too_short"],
+        "long": ["clean.too_long"],
+        "repetitive": ["clean.repetitive"],
+        "symbols": ["clean.symbols"],
+        "spanish": ["clean.wrong_language"],
+        "empty": ["clean.too_short"],
+    }
+    good = cleaned["good"]
+    assert good["text"] == "Un títol prou clar\n" + CATALAN
+    assert good["text_chars"] == len(good["text"])
+    assert (good["title"], good["title_from"], good["removed_lines"]) == ("Un títol prou clar", "headline", 1)
+    assert (cleaned["titled"]["title"], cleaned["titled"]["title_from"]) == ("La biblioteca", "source")
+    assert cleaned["spanish"]["document_language_label"] == "es"
+    assert cleaned["spanish"]["detail"] == "looks like es"
+    assert cleaned["short"]["detail"].endswith(": 11")
+
+
+def test_translate_keeps_order_and_rejects_what_it_does_not_cover(spark, resources):
+    rows = [
+        {"url": "cat", "language": "cat_Latn", "title": "La biblioteca", "text": "La casa és gran.\n\nEl gat dorm."},
+        {"url": "spa", "language": "spa_Latn", "text": "La casa es grande."},
+        {"url": "eng", "language": "eng_Latn", "title": "A house", "text": "The house is big."},
+        {"url": "yor", "language": "yor_Latn", "text": "Ilé náà tóbi."},
+        {"url": "blank", "language": "cat_Latn", "text": " "},
+    ] * 3
+    docs = documents(spark, [{**row, "url": f"{row['url']}{place}"} for place, row in enumerate(rows)], CLEAN)
+    done = by_url(translate(docs.repartition(3), TranslateSettings(), resources))
+    assert len(done) == len(rows)
+    for place in range(3):
+        at = {name: done[f"{name}{place * 5 + offset}"] for offset, name in enumerate(("cat", "spa", "eng", "yor", "blank"))}
+        assert at["cat"]["text_en"] == "The home is big.\n\nThe cat sleeps."
+        assert "library" in at["cat"]["title_en"].lower()
+        assert at["cat"]["translator"].startswith("apertium-")
+        assert at["spa"]["text_en"] == "The house is big."
+        assert at["spa"]["title_en"] is None
+        assert (at["eng"]["text_en"], at["eng"]["translator"]) == ("The house is big.", "none")
+        assert at["yor"]["rejected_for"] == ["translate.unsupported_language"]
+        assert at["yor"]["text_en"] is None
+        assert at["blank"]["text_en"] == ""
+
+
+def translated(spark, rows):
+    return documents(spark, rows, CLEAN, TRANSLATE)
+
+
+def test_instruct_with_templates(spark, resources):
+    rows = [
+        {"url": "titled", "title": "La biblioteca del barri", "title_en": "The library of the district", "text": CATALAN, "text_en": "The library opens at nine."},
+        {"url": "untitled", "text": CATALAN, "text_en": "The library opens at nine."},
+    ]
+    done = by_url(instruct(translated(spark, rows), InstructSettings(), resources))
+    assert done["titled"]["rejected_for"] == []
+    assert done["titled"]["generator"].startswith("template-v1:")
+    assert done["untitled"]["rejected_for"] == ["instruct.no_instruction"]
+    assert done["untitled"]["instruction_en"] is None
+
+
+def test_instruct_with_an_openai_compatible_server(spark, resources):
+    program = Path(__file__).parents[2] / "udfs" / "generators" / "openai_server.py"
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+            engine = {"kind": "openai", "base_url": url, "model": "tiny-instruct", "prompt": "reverse_instruction", "max_retries": 0}
+            settings = InstructSettings(engine=engine)
+            settings.engine.check()
+            rows = [
+                {"url": "good", "text": CATALAN, "text_en": "The library opens at nine."},
+                {"url": "bad", "text": CATALAN, "text_en": "FAULT-500 The library opens at nine."},
+            ]
+            done = by_url(instruct(translated(spark, rows), settings, resources))
+        finally:
+            server.kill()
+    good = done["good"]
+    assert good["instruction_en"]
+    assert good["generator"] == "openai:tiny-instruct"
+    assert len(good["prompt_hash"]) == 64
+    assert good["prompt_tokens"] > 0
+    assert good["completion_tokens"] > 0
+    assert done["bad"]["rejected_for"] == ["engine.instruct_failed"]
+    assert "500" in done["bad"]["detail"]
+
+
+def test_back_translate_keeps_titles_and_leaves_own_instructions_alone(spark, resources):
+    base = {"text": CATALAN, "text_en": "x"}
+    rows = [
+        {**base, "url": "titled", "title": "Tirant lo Blanc", "title_en": "Pulling the White", "instruction_en": 'Write a text with this title: "Pulling the White".'},
+        {**base, "url": "own", "title": "Com fer pa", "title_en": "How to do bread", "instruction_src": "Com fer pa"},
+        {**base, "url": "yor", "language": "yor_Latn", "instruction_en": "Describe bread."},
+    ]
+    docs = documents(spark, rows, CLEAN, TRANSLATE, INSTRUCT)
+    done = by_url(back_translate(docs, BackTranslateSettings(), resources))
+    assert '"Tirant lo Blanc"' in done["titled"]["instruction_src"]
+    assert done["titled"]["back_translator"].startswith("apertium-")
+    assert (done["own"]["instruction_src"], done["own"]["back_translator"]) == ("Com fer pa", "none")
+    assert done["yor"]["rejected_for"] == ["back_translate.unsupported_language"]
+    plain = by_url(back_translate(docs, BackTranslateSettings(keep_titles=False), resources))
+    assert "Tirant" not in plain["titled"]["instruction_src"]
+
+
+def test_screen_rules(spark, resources):
+    base = {"text": CATALAN, "text_en": "x"}
+    good = "Escriu un text sobre la biblioteca del barri i la seva gent."
+    english = "Write a text on the library of the district and its people."
+    rows = [
+        {**base, "url": "good", "instruction_en": english, "instruction_src": good},
+        {**base, "url": "english", "instruction_en": english, "instruction_src": english},
+        {**base, "url": "spanish", "instruction_en": english, "instruction_src": "Escribe un texto sobre la biblioteca del barrio y su gente, por favor."},
+        {**base, "url": "summary", "instruction_en": "Summarize the text on the library.", "instruction_src": good},
+        {**base, "url": "translation", "instruction_en": "Translate the text.", "instruction_src": good},
+        {**base, "url": "markup", "instruction_en": english, "instruction_src": good + " [[enllaç"},
+        {**base, "url": "short", "instruction_en": "Describe it.", "instruction_src": "Descriu-ho."},
+        {**base, "url": "flagged", "instruction_en": english, "instruction_src": good, "text": CATALAN + " " + word_lists()["cat"][0]},
+    ]
+    docs = documents(spark, rows, CLEAN, TRANSLATE, INSTRUCT)
+    done = by_url(screen(docs, ScreenSettings(), resources))
+    found = {url: row["rejected_for"] for url, row in done.items()}
+    assert found["good"] == []
+    assert done["good"]["instruction_language_outcome"] == "match"
+    assert set(found["english"]) == {"screen.untranslated", "screen.instruction_language"}
+    assert found["spanish"] == ["screen.instruction_language"]
+    assert found["summary"] == ["screen.asks_summary"]
+    assert found["translation"] == ["screen.asks_translation"]
+    assert found["markup"] == ["screen.bad_format"]
+    assert found["short"] == []
+    assert done["short"]["instruction_language_outcome"] == "uncertain"
+    assert found["flagged"] == []
+    assert done["flagged"]["flagged_words"] == [word_lists()["cat"][0]]
+    strict = by_url(screen(docs, ScreenSettings(reject_flagged_words=True, drop_task_requests=False), resources))
+    assert strict["flagged"]["rejected_for"] == ["screen.flagged_words"]
+    assert strict["summary"]["rejected_for"] == []
+
+
+def test_no_stage_loses_or_doubles_a_row(spark, resources):
+    docs = documents(spark, [{"text": CATALAN, "title": f"La biblioteca {n}"} for n in range(25)])
+    for stage, settings in (
+        (clean, CleanSettings()),
+        (translate, TranslateSettings()),
+        (instruct, InstructSettings()),
+        (back_translate, BackTranslateSettings()),
+        (screen, ScreenSettings()),
+    ):
+        docs = stage(docs, settings, resources)
+    assert docs.count() == 25
+    assert docs.select("doc_id").distinct().count() == 25
+    assert docs.where(F.size("rejected_for") == 0).count() == 25
