@@ -16,6 +16,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.pipeline import Options, run
 from jobs.runtime.recipe import load_recipe
 from jobs.runtime.session import get_session
+from jobs.stages.clean import CleanSettings, clean
 
 RECIPE = os.environ.get("BACKPROMPT_RECIPE", "../conf/demo.yaml")
 LAKE = os.environ.get("BACKPROMPT_LAKE", "/tmp/backprompt-demo")  # on Databricks: a volume or catalog.schema
@@ -116,7 +117,7 @@ pairs.select("language", "instruction", F.substring("output", 1, 120).alias("out
 
 # COMMAND ----------
 
-from jobs.stages.clean import CleanSettings, clean
-
 strict = clean(lake.read("documents"), CleanSettings(min_chars=2_000), recipe.resources())
-strict.groupBy(F.explode_outer("rejected_for").alias("reason")).count().orderBy("reason").show(truncate=False)
+strict.select(F.explode_outer("rejected_for").alias("reason")).groupBy("reason").count().orderBy("reason").show(
+    truncate=False
+)

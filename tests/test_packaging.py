@@ -17,7 +17,9 @@ def test_zip_is_complete_and_runs_on_its_own(tmp_path):
             if file.is_file() and "__pycache__" not in file.parts:
                 relative = file.relative_to(ROOT)
                 assert str(Path("jobs", relative) if package == "conf" else relative) in names
-    code = "from jobs.runtime.recipe import load_recipe; from jobs.stages import dedup; print(load_recipe('demo').order)"
+    code = (
+        "from jobs.runtime.recipe import load_recipe; from jobs.stages import dedup; print(load_recipe('demo').order)"
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(archive)!r}); {code}"],
         capture_output=True,
@@ -31,7 +33,9 @@ def test_zip_is_complete_and_runs_on_its_own(tmp_path):
 
 def test_zip_is_reproducible(tmp_path):
     for name in ("a", "b"):
-        subprocess.run([sys.executable, ROOT / "scripts" / "zip_for_spark.py", tmp_path / name], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, ROOT / "scripts" / "zip_for_spark.py", tmp_path / name], check=True, capture_output=True
+        )
     assert (tmp_path / "a" / "backprompt.zip").read_bytes() == (tmp_path / "b" / "backprompt.zip").read_bytes()
 
 

@@ -59,6 +59,10 @@ def test_recipes_are_good():
 
 
 def test_links_lead_somewhere():
-    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in README.splitlines() if line.startswith("#")}
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in README.splitlines()
+        if line.startswith("#")
+    }
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.lstrip("#") in headings if target.startswith("#") else (ROOT / target).exists(), target

@@ -46,7 +46,6 @@ class Work:
         app_id = f"{self.batch.app_id}/{table}"
         self.lake.append(numbered, table, app_id, self.batch.batch_id, self.rows_per_file)
 
-
     def written(self) -> DataFrame:
         """Return the batch's rows as they are in the stage's table."""
         return self.lake.read(self.stage.name).where(F.col("batch_id") == self.batch.batch_id)

@@ -108,15 +108,22 @@ class TestRun:
         assert "make apertium" in err or "apt-get install" in err
         assert not (tmp_path / "lake" / "documents").exists()
 
-    def test_broken_records_are_rejected_and_their_neighbours_go_on(self, capsys, tmp_path, spark):
+    def test_broken_records_are_rejected_and_their_neighbours_go_on(self, tmp_path, spark):
         text = "Aquest és un text prou llarg perquè es pugui processar sense cap problema, amb moltes paraules. " * 3
-        corpus(tmp_path, json.dumps({"id": 1, "body": text}), "{this is no JSON", json.dumps({"id": 2}), "", json.dumps({"id": 3, "body": "Curt."}))
+        corpus(
+            tmp_path,
+            json.dumps({"id": 1, "body": text}),
+            "{this is no JSON",
+            json.dumps({"id": 2}),
+            "",
+            json.dumps({"id": 3, "body": "Curt."}),
+        )
         recipe = write_recipe(tmp_path)
         assert main(["run", "--recipe", str(recipe), "--lake", str(tmp_path / "lake"), "--stages", "..clean"]) == 0
         lake = Lake(spark, str(tmp_path / "lake"))
         rows = {tuple(row["rejected_for"]) for row in lake.read("documents").collect()}
         assert rows == {(), ("source.unreadable",), ("source.missing_text",)}
-        assert [row["rejected_for"] for row in lake.read("clean").orderBy("text_chars").collect()][0] == ["clean.too_short"]
+        assert lake.read("clean").orderBy("text_chars").first()["rejected_for"] == ["clean.too_short"]
 
 
 @pytest.mark.parametrize(

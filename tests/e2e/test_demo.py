@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 
 import pytest
 from pyspark.sql import functions as F
@@ -43,7 +44,7 @@ def test_every_check_passes(finished):
 def test_rows_in_are_alive_and_rejected_and_go_on(finished):
     stages = funnel.funnel(finished.lake)["stages"]
     assert [stage["stage"] for stage in stages] == [*STAGES, "pairs"]
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         assert after["rows_in"] == before["alive"]
         assert after["rows_in"] == after["alive"] + after["rejected"]
         for language, cell in after["languages"].items():
@@ -61,7 +62,9 @@ def test_outputs_are_the_cleaned_text_byte_for_byte(finished):
 def test_unsupported_languages_are_announced_and_rejected(finished):
     rejected = {
         row["language"]
-        for row in finished.lake.read("translate").where("rejected_for = array('translate.unsupported_language')").collect()
+        for row in finished.lake.read("translate")
+        .where("rejected_for = array('translate.unsupported_language')")
+        .collect()
     }
     assert {"eus_Latn", "arb_Arab", "heb_Hebr", "tha_Thai"} <= rejected
     assert rejected == set(finished.outcome.uncovered)
@@ -81,7 +84,11 @@ def test_titles_come_back_as_the_document_writes_them(finished):
     quoted = finished.lake.read("pairs").where("generator = 'template-v1:titled' AND back_translator <> 'none'")
     rows = quoted.select("instruction", "title").collect()
     assert rows
-    kept = [row for row in rows if " ".join(row["title"].split()).translate(str.maketrans('"“”„«»', "''''''")) in row["instruction"]]
+    kept = [
+        row
+        for row in rows
+        if " ".join(row["title"].split()).translate(str.maketrans('"“”„«»', "''''''")) in row["instruction"]
+    ]
     assert len(kept) >= 0.9 * len(rows)
 
 
@@ -91,7 +98,7 @@ def test_tables_are_partitioned_by_language(finished):
 
 
 def test_progress_counts_every_row(finished):
-    for before, stage in zip(STAGES, STAGES[1:], strict=False):
+    for before, stage in pairwise(STAGES):
         alive = finished.lake.read(before).where(F.size("rejected_for") == 0).count()
         assert sum(finished.recorder.batches[stage]) == finished.recorder.expected[stage] == alive
 

@@ -4,15 +4,21 @@ import os
 import subprocess
 import sys
 
-from tests.e2e.test_demo import STAGES, rows_of
-
 from jobs.runtime.lake import Lake
+from tests.e2e.test_demo import STAGES, rows_of
 
 
 def test_another_process_with_other_cores_and_partitions_makes_the_same_tables(spark, finished, tmp_path):
     path = tmp_path / "lake"
     command = [sys.executable, "-m", "jobs", "run", "--recipe", str(finished.recipe), "--lake", str(path)]
-    conf = ["--conf", "spark.master=local[3]", "--conf", "spark.sql.shuffle.partitions=7", "--conf", "spark.driver.memory=2g"]
+    conf = [
+        "--conf",
+        "spark.master=local[3]",
+        "--conf",
+        "spark.sql.shuffle.partitions=7",
+        "--conf",
+        "spark.driver.memory=2g",
+    ]
     done = subprocess.run([*command, *conf], capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr, "Spark's noise belongs into the log"

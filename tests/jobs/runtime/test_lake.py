@@ -48,7 +48,7 @@ def test_append_is_once_per_version(lake, spark):
 
 
 def test_properties_survive_and_change(lake):
-    tricky = "it's a \\ \"value\" with ümlauts"
+    tricky = 'it\'s a \\ "value" with ümlauts'
     lake.ensure("t", SCHEMA, {"settings": tricky})
     assert lake.properties("t")["settings"] == tricky
     lake.set_properties("t", {"settings": tricky + "!"})

@@ -76,7 +76,9 @@ def test_impossible_order_is_explained():
 
 
 def test_two_sources_of_one_name():
-    text = GOOD.replace("stages:", "  - {kind: jsonl, name: own, path: b, license: X, language: spa_Latn, columns: {text: t}}\nstages:")
+    text = GOOD.replace(
+        "stages:", "  - {kind: jsonl, name: own, path: b, license: X, language: spa_Latn, columns: {text: t}}\nstages:"
+    )
     assert "two sources are named 'own'" in refused(text)
 
 
@@ -128,7 +130,9 @@ def test_what_does_not_change_results_does_not_change_fingerprints(old, new):
 
 
 def test_prompt_is_part_of_the_fingerprint(tmp_path):
-    text = GOOD.replace("  instruct:\n", "  instruct: {engine: {kind: openai, base_url: 'http://x/v1', model: m, prompt: mine.txt}}\n")
+    text = GOOD.replace(
+        "  instruct:\n", "  instruct: {engine: {kind: openai, base_url: 'http://x/v1', model: m, prompt: mine.txt}}\n"
+    )
     prints = []
     for wording in ("Answer: {{text}}", "Text: {{text}}"):
         (tmp_path / "mine.txt").write_text(wording)
@@ -137,7 +141,9 @@ def test_prompt_is_part_of_the_fingerprint(tmp_path):
 
 
 def test_prompt_that_is_not_there():
-    text = GOOD.replace("  instruct:\n", "  instruct: {engine: {kind: openai, base_url: 'http://x/v1', model: m, prompt: nope}}\n")
+    text = GOOD.replace(
+        "  instruct:\n", "  instruct: {engine: {kind: openai, base_url: 'http://x/v1', model: m, prompt: nope}}\n"
+    )
     with pytest.raises(BackpromptError, match="prompt 'nope'"):
         parse_recipe(text, "/r/test.yaml").resources()
 

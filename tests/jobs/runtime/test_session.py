@@ -42,7 +42,7 @@ def test_broken_java_is_named(tmp_path, monkeypatch):
 def test_no_java_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BackpromptError, match="no java is on the PATH.*openjdk-17"):
+    with pytest.raises(BackpromptError, match=r"no java is on the PATH.*openjdk-17"):
         session.check_java()
 
 

@@ -11,7 +11,13 @@ ADDS = (CLEAN, DEDUP, TRANSLATE, INSTRUCT, BACK_TRANSLATE, SCREEN)
 
 def screened(spark, count, start=0, **values):
     rows = [
-        {"doc_id": f"{start + n:064x}", "text": f"Text {n}.", "instruction_src": f"Pregunta {n}?", "generator": "g", **values}
+        {
+            "doc_id": f"{start + n:064x}",
+            "text": f"Text {n}.",
+            "instruction_src": f"Pregunta {n}?",
+            "generator": "g",
+            **values,
+        }
         for n in range(count)
     ]
     return documents(spark, rows, *ADDS)
@@ -26,7 +32,11 @@ def counts(splits):
 
 
 def test_shares_are_exact_for_each_source_and_language(spark):
-    docs = screened(spark, 45).union(screened(spark, 23, 100, language="spa_Latn")).union(screened(spark, 20, 200, source="b"))
+    docs = (
+        screened(spark, 45)
+        .union(screened(spark, 23, 100, language="spa_Latn"))
+        .union(screened(spark, 20, 200, source="b"))
+    )
     splits = assign_splits(docs, nothing(spark), seed=3)
     assert splits.schema.fieldNames() == SPLITS.fieldNames()
     for source, language, rows in (("test", "cat_Latn", 45), ("test", "spa_Latn", 23), ("b", "cat_Latn", 20)):

@@ -87,7 +87,10 @@ def test_translate_keeps_order_and_rejects_what_it_does_not_cover(spark, resourc
     done = by_url(translate(docs.repartition(3), TranslateSettings(), resources))
     assert len(done) == len(rows)
     for place in range(3):
-        at = {name: done[f"{name}{place * 5 + offset}"] for offset, name in enumerate(("cat", "spa", "eng", "yor", "blank"))}
+        at = {
+            name: done[f"{name}{place * 5 + offset}"]
+            for offset, name in enumerate(("cat", "spa", "eng", "yor", "blank"))
+        }
         assert at["cat"]["text_en"] == "The home is big.\n\nThe cat sleeps."
         assert "library" in at["cat"]["title_en"].lower()
         assert at["cat"]["translator"].startswith("apertium-")
@@ -105,7 +108,13 @@ def translated(spark, rows):
 
 def test_instruct_with_templates(spark, resources):
     rows = [
-        {"url": "titled", "title": "La biblioteca del barri", "title_en": "The library of the district", "text": CATALAN, "text_en": "The library opens at nine."},
+        {
+            "url": "titled",
+            "title": "La biblioteca del barri",
+            "title_en": "The library of the district",
+            "text": CATALAN,
+            "text_en": "The library opens at nine.",
+        },
         {"url": "untitled", "text": CATALAN, "text_en": "The library opens at nine."},
     ]
     done = by_url(instruct(translated(spark, rows), InstructSettings(), resources))
@@ -120,7 +129,13 @@ def test_instruct_with_an_openai_compatible_server(spark, resources):
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as server:
         try:
             url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-            engine = {"kind": "openai", "base_url": url, "model": "tiny-instruct", "prompt": "reverse_instruction", "max_retries": 0}
+            engine = {
+                "kind": "openai",
+                "base_url": url,
+                "model": "tiny-instruct",
+                "prompt": "reverse_instruction",
+                "max_retries": 0,
+            }
             settings = InstructSettings(engine=engine)
             settings.engine.check()
             rows = [
@@ -143,7 +158,13 @@ def test_instruct_with_an_openai_compatible_server(spark, resources):
 def test_back_translate_keeps_titles_and_leaves_own_instructions_alone(spark, resources):
     base = {"text": CATALAN, "text_en": "x"}
     rows = [
-        {**base, "url": "titled", "title": "Tirant lo Blanc", "title_en": "Pulling the White", "instruction_en": 'Write a text with this title: "Pulling the White".'},
+        {
+            **base,
+            "url": "titled",
+            "title": "Tirant lo Blanc",
+            "title_en": "Pulling the White",
+            "instruction_en": 'Write a text with this title: "Pulling the White".',
+        },
         {**base, "url": "own", "title": "Com fer pa", "title_en": "How to do bread", "instruction_src": "Com fer pa"},
         {**base, "url": "yor", "language": "yor_Latn", "instruction_en": "Describe bread."},
     ]
@@ -164,12 +185,23 @@ def test_screen_rules(spark, resources):
     rows = [
         {**base, "url": "good", "instruction_en": english, "instruction_src": good},
         {**base, "url": "english", "instruction_en": english, "instruction_src": english},
-        {**base, "url": "spanish", "instruction_en": english, "instruction_src": "Escribe un texto sobre la biblioteca del barrio y su gente, por favor."},
+        {
+            **base,
+            "url": "spanish",
+            "instruction_en": english,
+            "instruction_src": "Escribe un texto sobre la biblioteca del barrio y su gente, por favor.",
+        },
         {**base, "url": "summary", "instruction_en": "Summarize the text on the library.", "instruction_src": good},
         {**base, "url": "translation", "instruction_en": "Translate the text.", "instruction_src": good},
         {**base, "url": "markup", "instruction_en": english, "instruction_src": good + " [[enllaç"},
         {**base, "url": "short", "instruction_en": "Describe it.", "instruction_src": "Descriu-ho."},
-        {**base, "url": "flagged", "instruction_en": english, "instruction_src": good, "text": CATALAN + " " + word_lists()["cat"][0]},
+        {
+            **base,
+            "url": "flagged",
+            "instruction_en": english,
+            "instruction_src": good,
+            "text": CATALAN + " " + word_lists()["cat"][0],
+        },
     ]
     docs = documents(spark, rows, CLEAN, TRANSLATE, INSTRUCT)
     done = by_url(screen(docs, ScreenSettings(), resources))
