@@ -6,10 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from jobs.runtime.lake import Lake
+from jobs.runtime.pipeline import Options, Outcome, run
+from jobs.runtime.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
@@ -51,12 +57,6 @@ def _no_views_left(request: pytest.FixtureRequest) -> Iterator[None]:
                 session.catalog.dropTempView(table.name)
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Path:
-    """A copy of the demo's recipe and a small part of its documents; returns the recipe."""
-    return copy_demo(tmp_path / "project")
-
-
 def copy_demo(project: Path) -> Path:
     """Copy the demo's recipe, with few documents a language, into ``project``; return the recipe's path."""
     (project / "conf").mkdir(parents=True)
@@ -70,3 +70,46 @@ def copy_demo(project: Path) -> Path:
         encoding="utf-8",
     )
     return recipe
+
+
+@dataclass
+class Recorder:
+    """A reporter that remembers."""
+
+    notes: list[str] = field(default_factory=list)
+    expected: dict[str, int | None] = field(default_factory=dict)
+    batches: dict[str, list[int]] = field(default_factory=dict)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def stage_started(self, stage: str, expected: int | None) -> None:
+        self.expected[stage] = expected
+        self.batches[stage] = []
+
+    def batch_done(self, stage: str, rows: int) -> None:
+        self.batches[stage].append(rows)
+
+    def stage_done(self, stage: str) -> None:
+        pass
+
+
+def run_recipe(spark, recipe: Path | str, lake: Path | str, **options) -> tuple[Outcome, Recorder]:
+    recorder = Recorder()
+    return run(spark, load_recipe(str(recipe)), Lake(spark, str(lake)), Options(**options), recorder), recorder
+
+
+@pytest.fixture(scope="session")
+def finished(spark, tmp_path_factory):
+    """The demo over a part of its documents, run once for all tests that only look."""
+    project = tmp_path_factory.mktemp("demo")
+    recipe = copy_demo(project)
+    outcome, recorder = run_recipe(spark, recipe, project / "lake")
+    return SimpleNamespace(
+        project=project,
+        recipe=recipe,
+        path=project / "lake",
+        lake=Lake(spark, str(project / "lake")),
+        outcome=outcome,
+        recorder=recorder,
+    )

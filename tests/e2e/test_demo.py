@@ -13,7 +13,7 @@ from jobs.runtime.accounting import check
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import PAIRS
-from tests.e2e.conftest import run_recipe
+from tests.conftest import run_recipe
 
 TRANSLATED = {"spa_Latn", "cat_Latn", "glg_Latn", "por_Latn", "ita_Latn", "fra_Latn", "epo_Latn"}
 STAGES = ["documents", "clean", "dedup", "translate", "instruct", "back_translate", "screen"]
