@@ -53,6 +53,8 @@ class Lake:
         if not self.is_catalog and is_local(self.location):
             self.location = str(Path(self.location).absolute())
         self._checkpoints = checkpoints.rstrip("/") if checkpoints else None
+        # One process at a time writes a lake, so what a table's properties are is asked for once.
+        self._properties: dict[str, dict[str, str]] = {}
 
     def __str__(self) -> str:
         return self.location
@@ -86,6 +88,8 @@ class Lake:
         """Say whether the lake has this table."""
         from delta.tables import DeltaTable
 
+        if table in self._properties:
+            return True
         if self.is_catalog:
             return bool(self.spark.catalog.tableExists(self.location + "." + table))
         return bool(DeltaTable.isDeltaTable(self.spark, self._path(table)))
@@ -126,14 +130,19 @@ class Lake:
 
     def properties(self, table: str) -> dict[str, str]:
         """Return Backprompt's own properties of the table, without their prefix."""
-        row = self.delta(table).detail().select("properties").first()
-        found: dict[str, str] = row["properties"] if row else {}
-        return {key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)}
+        if table not in self._properties:
+            row = self.delta(table).detail().select("properties").first()
+            found: dict[str, str] = row["properties"] if row else {}
+            self._properties[table] = {
+                key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)
+            }
+        return self._properties[table]
 
     def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
         """Set Backprompt's own properties of the table."""
         named = {PREFIX + key: value for key, value in properties.items()}
         self.spark.sql(f"ALTER TABLE {self.sql_name(table)} SET {_table_properties(named)}")
+        self._properties.pop(table, None)
 
     def append(self, rows: DataFrame, table: str, app_id: str, version: int, rows_per_file: int | None = None) -> None:
         """Append rows once: a write with the same ``app_id`` and a version already written does nothing.
@@ -215,6 +224,7 @@ class Lake:
             writer = writer.tableProperty(key, value)
         if partition_by:
             writer = writer.partitionedBy(*map(F.col, partition_by))
+        self._properties.pop(table, None)
         try:
             writer.createOrReplace() if is_replaced else writer.create()
         except Exception as error:

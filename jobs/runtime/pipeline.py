@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from jobs.runtime.batches import INDEX_TABLE, SPLITS_TABLE, BatchProcessor, listening
+from jobs.runtime.conf import read_conf
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import BatchBounds, Lake
-from jobs.runtime.ledger import BatchId, Ledger, count_rows, tallies
+from jobs.runtime.ledger import BatchId, Ledger, Tally, count_rows, tallies
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
-from jobs.sources import AnySource, explain_read_error, read
+from jobs.sources import AnySource, explain_read_error, inventory, read
 from jobs.sources.sampling import sampling_position
 from jobs.stages import STAGES, dedup
 from jobs.stages.base import Stage, StageSettings
@@ -121,6 +123,7 @@ class _Run:
         self.ledger = Ledger(lake, recipe.name, self.outcome.run_id)
         self.chosen = options.stages or recipe.order
         self.resources = recipe.resources()
+        self._funnel: tuple[int, dict[str, dict[str, Tally]]] | None = None
 
     def go(self) -> Outcome:
         if self.options.rebuild is not None and self.options.rebuild not in self.recipe.order:
@@ -234,11 +237,16 @@ class _Run:
         self.reporter.stage_started(FIRST, None)
         self._record_unrecorded_documents()
         columns = self.recipe.schema(FIRST).fieldNames()
+        seen = self.lake.properties(FIRST)
+        read_whole: dict[str, str] = {}
         taken = 0
         for number, source in enumerate(self.recipe.recipe.sources):
             left = None if self.options.max_documents is None else self.options.max_documents - taken
             if left == 0:
                 break
+            state = self._source_state(source)
+            if state is not None and seen.get(f"seen.{source.name}") == state:
+                continue
             batch_id = (self.lake.read(FIRST).agg(F.max("batch_id")).first() or [None])[0]
             batch = self._batch(FIRST, 0 if batch_id is None else batch_id + 1)
             started_at = datetime.now(UTC)
@@ -256,6 +264,10 @@ class _Run:
             count = self._record_documents(batch, started_at)
             self.reporter.batch_done(FIRST, count)
             taken += count
+            if state is not None and (left is None or count < left):
+                read_whole[f"seen.{source.name}"] = state
+        if read_whole:
+            self.lake.set_properties(FIRST, read_whole)
         if taken == 0 and self.lake.read(FIRST).isEmpty():
             raise BackpromptError(
                 f"The corpora of {self.recipe.recipe.path} hold no documents: "
@@ -263,6 +275,15 @@ class _Run:
             )
         self.outcome.new_rows[FIRST] = taken
         self.reporter.stage_done(FIRST)
+
+    def _source_state(self, source: AnySource) -> str | None:
+        """Return a hash of all that decides which documents a source gives; None if its files cannot be listed."""
+        files = inventory(self.spark, source)
+        if files is None:
+            return None
+        recipe = self.recipe.recipe
+        decisive = [files, source.model_dump_json(), recipe.seed, recipe.languages, read_conf("languages.csv")]
+        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
     def _new_documents(self, source: AnySource, at_most: int | None) -> DataFrame:
         recipe = self.recipe.recipe
@@ -301,7 +322,7 @@ class _Run:
         translate = next((settings for stage, settings in self.recipe.stages() if stage.name == "translate"), None)
         if translate is None:
             return
-        alive = {language: tally.alive for language, tally in tallies(self.lake).get(FIRST, {}).items() if tally.alive}
+        alive = {language: tally.alive for language, tally in self._tallies().get(FIRST, {}).items() if tally.alive}
         self.outcome.uncovered = {
             language: count
             for language, count in sorted(alive.items())
@@ -357,9 +378,16 @@ class _Run:
         self.reporter.stage_done(stage.name)
 
     def _waiting(self, upstream: str, stage: str) -> int:
-        funnel = tallies(self.lake)
+        funnel = self._tallies()
         alive = sum(tally.alive for tally in funnel.get(upstream, {}).values())
         return max(0, alive - sum(tally.rows_in for tally in funnel.get(stage, {}).values()))
+
+    def _tallies(self) -> dict[str, dict[str, Tally]]:
+        """Return the funnel as of now; read anew only if this run has written since."""
+        written = sum(self.outcome.new_rows.values())
+        if self._funnel is None or self._funnel[0] != written:
+            self._funnel = (written, tallies(self.lake))
+        return self._funnel[1]
 
 
 def _is_compared(key: str, shared_sources: set[str], now: dict[str, object]) -> bool:

@@ -11,13 +11,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.sources import culturax, jsonl, wikipedia
 from jobs.sources.culturax import CulturaxSettings
+from jobs.sources.files import inventory
 from jobs.sources.jsonl import JsonlSettings
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
 from udfs.languages import LanguageTable
 from udfs.records import UNKNOWN_LANGUAGE
 
-__all__ = ["SOURCES", "UNKNOWN_LANGUAGE", "AnySource", "explain_read_error", "read"]
+__all__ = ["SOURCES", "UNKNOWN_LANGUAGE", "AnySource", "explain_read_error", "inventory", "read"]
 
 AnySource = Annotated[
     WikipediaDumpSettings | WikipediaParquetSettings | CulturaxSettings | JsonlSettings, Field(discriminator="kind")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -74,6 +76,20 @@ def list_files(
         raise BackpromptError(f"Source {settings.name}: {settings.path} holds {there}. Expected: {expected}")
     _refuse_misnamed(files, settings)
     return sorted(files, key=lambda file: file.origin)
+
+
+def inventory(spark: SparkSession, settings: SourceSettings) -> str | None:
+    """Return a hash of the names, sizes and times of the corpus's files; None if they cannot be listed.
+
+    A corpus with the inventory it had before holds nothing new.
+    """
+    listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    try:
+        found = listing.load(literal(settings.path)).select("path", "length", "modificationTime").collect()
+    except Exception:  # what is wrong is for the reader to say
+        return None
+    files = sorted((row["path"], row["length"], row["modificationTime"].isoformat()) for row in found)
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def wanted_languages(

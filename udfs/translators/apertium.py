@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -126,8 +127,10 @@ class ApertiumSettings(Settings):
         translator.installation.require(modes)
         for source, target in pairs:
             translator.label(source, target)
-        for mode in modes:
-            answer = translator.translate_by(mode, [mode.example])[0]
+        # Starting programs is most of the work, so modes are tested side by side.
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            answers = list(pool.map(lambda mode: translator.translate_by(mode, [mode.example])[0], modes))
+        for mode, answer in zip(modes, answers, strict=True):
             if answer.text is None or answer.text == mode.example:
                 outcome = answer.error or "it leaves a sentence as it was"
                 raise EngineUnavailable(
