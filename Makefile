@@ -31,6 +31,9 @@ fmt: setup-dev ## Mend style and format
 type: setup-dev ## Check types
 	$(BIN)/mypy
 
+bench: setup-dev ## Measure speed as ratios to peers, in one run
+	$(BIN)/python benchmarks/sketch.py
+
 dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist

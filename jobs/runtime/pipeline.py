@@ -7,7 +7,7 @@ import json
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -126,13 +126,14 @@ class _Run:
         self._funnel: tuple[int, dict[str, dict[str, Tally]]] | None = None
 
     def go(self) -> Outcome:
-        if self.options.rebuild is not None and self.options.rebuild not in self.recipe.order:
-            stages = ", ".join(self.recipe.order)
-            raise BackpromptError(f"--rebuild {self.options.rebuild}: the recipe has the stages {stages}")
+        rebuilt = self._to_rebuild()
         self._check_engines()
         self.lake.create()
-        self._check_fingerprints()
+        self._check_tables(rebuilt)
         self.ledger.ensure()
+        # All before the first is filled again, so that no stage reads on from a table that is no more.
+        for name in rebuilt:
+            self._prepare(name, is_rebuilt=True)
         for name in self.chosen:
             self._prepare(name)
             if name == FIRST:
@@ -159,25 +160,33 @@ class _Run:
                 elif hasattr(engine, "check"):
                     engine.check()
 
-    def _check_fingerprints(self) -> None:
-        order = self.recipe.order
-        rebuilt_from = order.index(self.options.rebuild) if self.options.rebuild else len(order)
-        for at, name in enumerate(order):
-            if at >= rebuilt_from or not self.lake.exists(name):
+    def _to_rebuild(self) -> tuple[str, ...]:
+        """Return the stages whose tables are made again."""
+        start, order = self.options.rebuild, self.recipe.order
+        if start is None:
+            return ()
+        if start not in order:
+            raise BackpromptError(f"--rebuild {start}: the recipe has the stages {', '.join(order)}")
+        rebuilt = order[order.index(start) :]
+        left_out = [name for name in rebuilt if name not in self.chosen]
+        if left_out:
+            raise BackpromptError(
+                f"--rebuild {start} makes all tables from there on again, but --stages leaves out {', '.join(left_out)}"
+            )
+        return tuple(rebuilt)
+
+    def _check_tables(self, rebuilt: tuple[str, ...]) -> None:
+        """Refuse to add to tables of another recipe, of other settings, or made from a table that is no more."""
+        for name in self.recipe.order:
+            if name in rebuilt or not self.lake.exists(name):
                 continue
             properties = self.lake.properties(name)
-            before = json.loads(properties.get("settings", "{}"))
-            now = self.recipe.decisive(name)
-            shared_sources = {key.split(".")[1] for key in before if key.startswith("sources.")}
-            changes = [
-                f"{key} was {_show(before.get(key))}, is now {_show(now.get(key))}"
-                for key in sorted(before.keys() | now.keys())
-                if before.get(key) != now.get(key) and _is_compared(key, shared_sources, now)
-            ]
-            upstream = properties.get("upstream")
-            expected = self.recipe.upstream(name) if name != FIRST else None
-            if upstream != expected and name != FIRST:
-                changes.append(f"it was made from {upstream}, is now made from {expected}")
+            if properties["recipe"] != self.recipe.name:
+                raise BackpromptError(
+                    f"Lake {self.lake} holds the tables of recipe {properties['recipe']}, not of {self.recipe.name}: "
+                    "use another lake"
+                )
+            changes = self._changes(name, properties)
             if changes:
                 raise BackpromptError(
                     f"Table {name} of {self.lake} was made with other settings: {'; '.join(changes)}. Add --rebuild "
@@ -185,9 +194,27 @@ class _Run:
                     "versions), set the old value, or use another lake."
                 )
 
-    def _prepare(self, name: str) -> None:
+    def _changes(self, name: str, properties: dict[str, str]) -> list[str]:
+        before, now = json.loads(properties["settings"]), self.recipe.decisive(name)
+        shared_sources = {key.split(".")[1] for key in before if key.startswith("sources.")}
+        changes = [
+            f"{key} was {_show(before.get(key))}, is now {_show(now.get(key))}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key) and _is_compared(key, shared_sources, now)
+        ]
+        if name == FIRST:
+            return changes
+        upstream = self.recipe.upstream(name)
+        if properties["upstream"] != upstream:
+            changes.append(f"it was made from {properties['upstream']}, is now made from {upstream}")
+        elif not self.lake.exists(upstream):
+            changes.append(f"table {upstream}, which it was made from, is gone")
+        elif properties["upstream_generation"] != self.lake.properties(upstream)["generation"]:
+            changes.append(f"table {upstream}, which it was made from, has been made again")
+        return changes
+
+    def _prepare(self, name: str, is_rebuilt: bool = False) -> None:
         """Make the stage's tables, or empty them for a rebuild."""
-        order = self.recipe.order
         settings = self.recipe.decisive(name)
         properties = {
             "recipe": self.recipe.name,
@@ -196,35 +223,44 @@ class _Run:
             "generation": "0",
         }
         if name != FIRST:
-            properties["upstream"] = self.recipe.upstream(name)
-            if not self.lake.exists(properties["upstream"]):
+            upstream = properties["upstream"] = self.recipe.upstream(name)
+            if not self.lake.exists(upstream):
                 raise BackpromptError(
-                    f"Stage {name} reads table {properties['upstream']}, which {self.lake} does not have yet. "
-                    f"Run the stages before it first: --stages ..{properties['upstream']}"
+                    f"Stage {name} reads table {upstream}, which {self.lake} does not have yet. "
+                    f"Run the stages before it first: --stages ..{upstream}"
                 )
+            properties["upstream_generation"] = self.lake.properties(upstream)["generation"]
         columns = PAIRS if name == LAST else self.recipe.schema(name)
-        tables: dict[str, tuple[StructType, tuple[str, ...]]] = {name: (columns, ("language",))}
-        if name == "dedup":
-            # Read whole by every batch, so any partition would only cost files.
-            tables[INDEX_TABLE] = (dedup.INDEX, ())
-        is_rebuilt = self.options.rebuild is not None and order.index(name) >= order.index(self.options.rebuild)
         if is_rebuilt and self.lake.exists(name):
             properties["generation"] = str(int(self.lake.properties(name)["generation"]) + 1)
-            for table, (schema, partitions) in tables.items():
-                self.lake.replace(table, schema, properties, partitions)
+            self.lake.replace(name, columns, properties)
         else:
-            for table, (schema, partitions) in tables.items():
-                self.lake.ensure(table, schema, properties, partitions)
-        if name == FIRST:  # corpora that the recipe has gained since
-            before = json.loads(self.lake.properties(name)["settings"])
-            if settings.keys() - before.keys():
-                joined = json.dumps(before | settings, sort_keys=True, ensure_ascii=False)
-                self.lake.set_properties(name, {"settings": joined})
+            self.lake.ensure(name, columns, properties)
+        if name == FIRST:
+            self._add_sources(settings)
+        if name == "dedup":
+            # State of one life of the table. Read whole by every batch, so partitions would only cost files.
+            life = {"generation": self.lake.properties(name)["generation"]}
+            self._ensure_state(INDEX_TABLE, dedup.INDEX, life, partition_by=())
         if name == LAST:
             # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
-            seed = {"settings": json.dumps({"seed": self.resources.seed})}
-            if not self.lake.exists(SPLITS_TABLE) or self.lake.properties(SPLITS_TABLE)["settings"] != seed["settings"]:
-                self.lake.replace(SPLITS_TABLE, SPLITS, seed)
+            self._ensure_state(SPLITS_TABLE, SPLITS, {"seed": str(self.resources.seed)}, partition_by=("language",))
+
+    def _add_sources(self, settings: dict[str, Any]) -> None:
+        """Note the settings of corpora that the recipe has gained since the table was made."""
+        before = json.loads(self.lake.properties(FIRST)["settings"])
+        if settings.keys() - before.keys():
+            joined = json.dumps(settings | before, sort_keys=True, ensure_ascii=False)
+            self.lake.set_properties(FIRST, {"settings": joined})
+
+    def _ensure_state(
+        self, table: str, schema: StructType, belongs_to: dict[str, str], partition_by: tuple[str, ...]
+    ) -> None:
+        """Make a table of a stage's state, or empty one that belongs to something else."""
+        if self.lake.exists(table) and belongs_to.items() <= self.lake.properties(table).items():
+            self.lake.ensure(table, schema, belongs_to, partition_by)
+        else:
+            self.lake.replace(table, schema, belongs_to, partition_by)
 
     def _batch(self, stage: str, batch_id: int) -> BatchId:
         generation = int(self.lake.properties(stage)["generation"])

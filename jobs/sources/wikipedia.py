@@ -19,7 +19,7 @@ from udfs.languages import LanguageTable
 from udfs.pages import PAGE_END, pages_to_text, read_pages
 from udfs.records import CorpusFile
 
-LICENSE: Final = "CC BY-SA 4.0"
+LICENSE: Final = "CC-BY-SA-4.0"
 _DUMP: Final = re.compile(r"\.xml(?:-p\d+p\d+[^./]*)?(?:\.bz2|\.gz)?$")
 _DUMP_FORM: Final = "dumps of dumps.wikimedia.org such as cawiki-20260101-pages-articles.xml.bz2"
 _DATABASE: Final = re.compile(r"^([a-z][a-z_]*?)wiki(?=[-.])")

@@ -131,6 +131,23 @@ def test_a_changed_setting_is_refused_and_rebuilt(spark, finished, tmp_path):
     assert old > 0
 
 
+def test_another_recipe_and_a_torn_rebuild_are_refused(spark, finished, tmp_path):
+    other = finished.recipe.with_name("other.yaml")
+    other.write_text(finished.recipe.read_text().replace("name: demo", "name: other"))
+    with pytest.raises(BackpromptError, match="tables of recipe demo, not of other"):
+        run_recipe(spark, other, finished.path)
+    with pytest.raises(BackpromptError, match="--stages leaves out pairs"):
+        run_recipe(spark, finished.recipe, finished.path, stages=("screen",), rebuild="screen")
+    path = tmp_path / "lake"
+    shutil.copytree(finished.path, path)
+    # As if a run had been killed between emptying `screen` and `pairs`.
+    Lake(spark, str(path)).set_properties("screen", {"generation": "1"})
+    with pytest.raises(
+        BackpromptError, match=r"table screen, which it was made from, has been made again.*--rebuild pairs"
+    ):
+        run_recipe(spark, finished.recipe, path)
+
+
 def test_check_finds_what_is_broken_by_hand(spark, finished, tmp_path):
     path = tmp_path / "lake"
     shutil.copytree(finished.path, path)

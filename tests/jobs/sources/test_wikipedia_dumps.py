@@ -63,7 +63,7 @@ def test_real_dumps(spark, languages, data):
     assert berlin["origin"] == "eswiki-minidump.xml.bz2"
     assert berlin["title"] == "Berlín"
     assert berlin["url"] == "https://es.wikipedia.org/wiki/Berl%C3%ADn"
-    assert (berlin["source"], berlin["license"], berlin["genre"]) == ("wikipedia", "CC BY-SA 4.0", "encyclopedic")
+    assert (berlin["source"], berlin["license"], berlin["genre"]) == ("wikipedia", "CC-BY-SA-4.0", "encyclopedic")
     assert berlin["text"].startswith("Berlín (en alemán: Berlin) es la capital de Alemania")
     assert berlin["text_chars"] == len(berlin["text"])
     assert berlin["rejected_for"] == []
