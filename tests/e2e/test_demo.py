@@ -193,3 +193,15 @@ def test_status_and_show_print(finished, capsys):
 def test_a_small_table_without_the_column_is_explained(finished, capsys):
     assert main(["show", "--lake", str(finished.path), "--table", "pairs", "--reason", "clean.*"]) == 2
     assert "no column rejected_for" in capsys.readouterr().err
+
+
+def test_a_lake_can_be_a_catalog_schema(spark, finished):
+    name = "spark_catalog.backprompt_e2e"
+    try:
+        outcome, _ = run_recipe(spark, finished.recipe, name, stages=("documents", "clean"), max_documents=10)
+        assert outcome.new_rows == {"documents": 10, "clean": 10}
+        assert spark.table(f"{name}.clean").count() == 10
+        outcome, _ = run_recipe(spark, finished.recipe, name, stages=("clean",))
+        assert outcome.new_rows == {"clean": 0}
+    finally:
+        spark.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")

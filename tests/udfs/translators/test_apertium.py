@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from udfs.engines import Answer, EngineUnavailable
 from udfs.translators import apertium as engine
@@ -411,3 +413,15 @@ def test_a_line_keeps_its_capital_where_a_pronoun_is_dropped(apertium):
     answers = apertium.translate(["I want to read a text.", "i want to read a text."], "eng_Latn", "epo_Latn")
     assert answers[0].text[0].isupper()
     assert answers[1].text[0].islower()
+
+
+@given(st.lists(st.text(max_size=60), max_size=8))
+@settings(max_examples=40, deadline=None)
+def test_an_engine_that_changes_nothing_gives_every_text_back_in_its_place(texts):
+    """Cut into records and lines, sent through, put together: the identity, for any texts in any batch."""
+    answers = faked(COPY).translate(texts, "spa_Latn", ENGLISH)
+    for text, answer in zip(texts, answers, strict=True):
+        if normalise(text).strip():
+            assert answer.text == normalise(text)
+        else:
+            assert answer == (Answer("") if not text.strip() else Answer(None, "nothing to translate"))
