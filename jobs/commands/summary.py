@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,9 +38,19 @@ def print_summary(out: Console, lake: Lake, recipe: LoadedRecipe, outcome: Outco
     )
     if log_file is not None and log_file.exists():
         out.print(f"Log:    {log_file}", markup=False, soft_wrap=True)
-    out.print(f"Next:   backprompt show --lake {lake} --table pairs --language LANGUAGE", markup=False, soft_wrap=True)
-    out.print(f"        backprompt check --lake {lake}", markup=False, soft_wrap=True)
-    out.print(f"        backprompt explain {recipe.recipe.path}", markup=False, soft_wrap=True)
+    commands = (
+        f"show --lake {lake} --table pairs --language cat_Latn",
+        f"check --lake {lake}",
+        f"explain {recipe.recipe.path}",
+    )
+    for label, command in zip(("Next:", "", ""), commands, strict=True):
+        out.print(f"{label:<7} {_program()} {command}", markup=False, soft_wrap=True)
+
+
+def _program() -> str:
+    """Return how to call this program from here: `make` runs it without activating its environment."""
+    called = Path(sys.argv[0])
+    return "backprompt" if shutil.which("backprompt") or called.name != "backprompt" else str(called)
 
 
 def _print_pairs(out: Console, lake: Lake, recipe: LoadedRecipe) -> None:
