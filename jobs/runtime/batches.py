@@ -42,9 +42,12 @@ class Work:
 
     def append(self, rows: DataFrame, table: str) -> None:
         """Append rows to a table of the stage, once, with the batch's number on them."""
-        numbered = rows.withColumn("batch_id", F.lit(self.batch.batch_id).cast("long"))
         app_id = f"{self.batch.app_id}/{table}"
-        self.lake.append(numbered, table, app_id, self.batch.batch_id, self.rows_per_file)
+        self.lake.append(self.numbered(rows), table, app_id, self.batch.batch_id, self.rows_per_file)
+
+    def numbered(self, rows: DataFrame) -> DataFrame:
+        """Put the batch's number on rows, in place of the number of the batch before it in the way."""
+        return rows.withColumn("batch_id", F.lit(self.batch.batch_id).cast("long"))
 
     def written(self) -> DataFrame:
         """Return the batch's rows as they are in the stage's table."""
@@ -112,7 +115,8 @@ def write_pairs(work: Work) -> DataFrame:
     assigned = work.lake.read(SPLITS_TABLE, SPLITS)
     new = pairs.assign_splits(docs, assigned, work.resources.seed)
     work.lake.append(new, SPLITS_TABLE, f"{work.batch.app_id}/{SPLITS_TABLE}", work.batch.batch_id)
-    rows = pairs.to_pairs(docs.withColumn("batch_id", F.lit(work.batch.batch_id).cast("long")), assigned)
+    # Read again: whether a DataFrame made before the append sees it depends on how the table was named.
+    rows = pairs.to_pairs(work.numbered(docs), work.lake.read(SPLITS_TABLE, SPLITS))
     changed = " OR ".join(
         f"NOT (pair.`{name}` <=> new.`{name}`)" for name in work.columns if name not in ("pair_id", "batch_id")
     )

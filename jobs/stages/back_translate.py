@@ -9,11 +9,10 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import BACK_TRANSLATE
-from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
+from jobs.runtime.schema import BACK_TRANSLATE, join_columns
+from jobs.stages.base import ENGINE_ERROR, Resources, Stage, StageSettings, flag
 from jobs.stages.engines import AnyTranslator
 from jobs.stages.translate import NO_ENGINE, translate_by_language
 from udfs.arrow import open_once, with_columns
@@ -21,8 +20,6 @@ from udfs.engines import Answer
 from udfs.masking import Masked, mask_title, unmask
 from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
-
-_ERROR = StructType([StructField("engine_error", StringType())])
 
 
 class BackTranslateSettings(StageSettings):
@@ -42,7 +39,7 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
     """
     pivot = resources.pivot
     covered = [code for code in resources.languages if code == pivot or settings.engine.supports(pivot, code)]
-    schema = extended(docs, BACK_TRANSLATE, _ERROR)
+    schema = join_columns(docs.schema, BACK_TRANSLATE, ENGINE_ERROR)
     run = partial(
         _back_translate_batches,
         engine=settings.engine,

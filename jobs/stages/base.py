@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from udfs.languages import LanguageTable
@@ -23,6 +23,10 @@ class StageSettings(Settings):
     """Files of the table before it that one batch reads; a crash repeats at most one batch. null: all there are."""
     tasks: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """Spark tasks a batch is spread over; null: Spark's own number of shuffle partitions."""
+
+
+# Beside a stage's columns until it is turned into a reason: what an engine said of a row it failed on.
+ENGINE_ERROR: Final = StructType([StructField("engine_error", StringType())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,3 @@ def flag(docs: DataFrame, condition: Column, reason: Reason, detail: Column | No
             "detail": F.when(applies, note).otherwise(F.col("detail")),
         }
     )
-
-
-def extended(docs: DataFrame, *adds: StructType) -> StructType:
-    """Return the schema of ``docs`` with the columns of ``adds`` replaced or added at the end."""
-    fields = {each.name: each for each in docs.schema.fields}
-    for part in adds:
-        fields.update({each.name: each for each in part.fields})
-    return StructType(list(fields.values()))

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import CLEAN
-from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
+from jobs.runtime.schema import CLEAN, join_columns
+from jobs.stages.base import Resources, Stage, StageSettings, flag
 from jobs.stages.engines import AnyIdentifier
 from udfs import text as kernel
 from udfs.arrow import open_once, with_columns
@@ -54,7 +54,7 @@ def clean(docs: DataFrame, settings: CleanSettings, resources: Resources) -> Dat
 
 def with_cleaned_text(docs: DataFrame, settings: CleanSettings, resources: Resources) -> DataFrame:
     """Replace title and text by the cleaned ones and add the measures of CLEAN."""
-    schema = extended(docs, CLEAN)
+    schema = join_columns(docs.schema, CLEAN)
     run = partial(
         _clean_batches, settings=settings, codes=resources.languages.codes("py3langid"), order=schema.fieldNames()
     )

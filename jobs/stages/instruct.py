@@ -9,18 +9,15 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import INSTRUCT
-from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
+from jobs.runtime.schema import INSTRUCT, join_columns
+from jobs.stages.base import ENGINE_ERROR, Resources, Stage, StageSettings, flag
 from jobs.stages.engines import AnyGenerator
 from udfs.arrow import open_once, with_columns
 from udfs.generators import Generator, InstructionRequest
 from udfs.generators.openai_compatible import OpenAICompatibleSettings
 from udfs.generators.template import TemplateSettings
-
-_ERROR = StructType([StructField("engine_error", StringType())])
 
 
 class InstructSettings(StageSettings):
@@ -36,7 +33,7 @@ def instruct(docs: DataFrame, settings: InstructSettings, resources: Resources) 
     Input columns: doc_id, language, genre, title, text, title_en, text_en, rejected_for, detail.
     Output columns: the same and INSTRUCT.
     """
-    schema = extended(docs, INSTRUCT, _ERROR)
+    schema = join_columns(docs.schema, INSTRUCT, ENGINE_ERROR)
     prompt = prompt_name(settings.engine)
     run = partial(
         _instruct_batches,

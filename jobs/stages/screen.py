@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import SCREEN
-from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
+from jobs.runtime.schema import SCREEN, join_columns
+from jobs.stages.base import Resources, Stage, StageSettings, flag
 from jobs.stages.engines import AnyClassifier, AnyIdentifier
 from udfs import screening
 from udfs.arrow import open_once, with_columns
@@ -47,7 +47,7 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
     Input columns: language, text, instruction_en, instruction_src, rejected_for, detail.
     Output columns: the same and SCREEN.
     """
-    schema = extended(docs, SCREEN, _PROBLEMS)
+    schema = join_columns(docs.schema, SCREEN, _PROBLEMS)
     run = partial(
         _screen_batches,
         settings=settings,

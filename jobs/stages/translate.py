@@ -10,11 +10,10 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import TRANSLATE
-from jobs.stages.base import Resources, Stage, StageSettings, extended, flag
+from jobs.runtime.schema import TRANSLATE, join_columns
+from jobs.stages.base import ENGINE_ERROR, Resources, Stage, StageSettings, flag
 from jobs.stages.engines import AnyTranslator
 from udfs.arrow import open_once, with_columns
 from udfs.engines import Answer
@@ -22,7 +21,6 @@ from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
 
 NO_ENGINE = "none"  # label of a row that was in the target language already
-_ERROR = StructType([StructField("engine_error", StringType())])
 
 
 class TranslateSettings(StageSettings):
@@ -40,7 +38,7 @@ def translate(docs: DataFrame, settings: TranslateSettings, resources: Resources
     """
     pivot = resources.pivot
     covered = [code for code in resources.languages if is_covered(settings.engine, code, pivot)]
-    schema = extended(docs, TRANSLATE, _ERROR)
+    schema = join_columns(docs.schema, TRANSLATE, ENGINE_ERROR)
     run = partial(
         _translate_batches, engine=settings.engine, pivot=pivot, covered=frozenset(covered), order=schema.fieldNames()
     )
