@@ -71,13 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    lake = argparse.ArgumentParser(add_help=False)
-    lake.add_argument("--lake", required=True, help="folder, URL such as s3a://bucket/lake, or catalog.schema")
-    lake.add_argument("--checkpoints", help="folder of the streams' checkpoints (default: below the lake)")
-    lake.add_argument(
+    spark = argparse.ArgumentParser(add_help=False)
+    spark.add_argument(
         "--conf", action="append", default=[], metavar="KEY=VALUE", help="Spark setting for a session made here"
     )
-    lake.add_argument("--log", metavar="FILE", help="where Spark's own messages go (default: LAKE/_logs)")
+    spark.add_argument("--log", metavar="FILE", help="where Spark's own messages go (default: LAKE/_logs)")
+    lake = argparse.ArgumentParser(add_help=False, parents=[spark])
+    lake.add_argument("--lake", required=True, help="folder, URL such as s3a://bucket/lake, or catalog.schema")
+    lake.add_argument("--checkpoints", help="folder of the streams' checkpoints (default: below the lake)")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show tracebacks")
 
@@ -105,6 +106,27 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--full", action="store_true", help="every column, whole texts")
 
     add("check", _check, "Check the tables: nothing lost, nothing doubled, every column in place.", lake)
+    command = add("clusters", _clusters, "Show what near-duplicate removal did to a lake.", lake)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--markdown", metavar="FILE", help="write Markdown to a file instead")
+
+    command = add("dedup", _dedup, "Mark near-duplicates in a Parquet or Delta table, without a recipe.", spark)
+    command.add_argument("--input", help="folder, file or URL of the table")
+    command.add_argument("--output", help="where the marked table goes: the same rows and format, with the decisions")
+    command.add_argument("--column", default="text", help="texts to compare (default: text)")
+    command.add_argument("--id", default="doc_id", help="column that names each row once (default: doc_id)")
+    command.add_argument("--index", help="folder or URL: compare with what earlier runs kept, and remember this run's")
+    command.add_argument("--threshold", type=float, help="least similarity of duplicates, 0 to 1 (default 0.8)")
+    command.add_argument("--scope", choices=["all", "language", "source"], default="all", help="(default: all)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="any other setting of the stage dedup, as 'backprompt explain demo' shows them: keep=earliest",
+    )  # fmt: skip
+    command.add_argument("--report", metavar="FILE", help="write what was done as Markdown (default: print it)")
+    command.add_argument("--no-report", action="store_true", help="no report, which reads the output once more")
+    command.add_argument("--overwrite", action="store_true", help="replace what is at --output")
+    command.add_argument("--forget", metavar="FILE", help="instead: take the ids in FILE, one a line, out of --index")
+
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
     command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
@@ -160,6 +182,51 @@ def _check(args: argparse.Namespace, log_file: Path | None) -> int:
     return 1 if failed else 0
 
 
+def _clusters(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import clusters
+    from jobs.stages.dedup_report import as_json, as_markdown
+
+    report = clusters.summarise_lake(_lake(args, log_file))
+    if args.json:
+        print(as_json(report))
+    elif args.markdown:
+        Path(args.markdown).write_text(as_markdown(report), encoding="utf-8")
+    else:
+        clusters.print_report(console(), report)
+    return 0
+
+
+def _dedup(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import clusters, dedup
+    from jobs.runtime.session import get_session
+    from jobs.stages.dedup_report import as_markdown, summarise
+
+    if args.forget:
+        if not args.index:
+            raise BackpromptError("--forget takes ids out of an index: name it with --index")
+        spark = get_session(log_file, dict(_setting(item) for item in args.conf))
+        print(f"{dedup.forget_ids(spark, args.index, Path(args.forget)):,} entries taken out of {args.index}")
+        return 0
+    missing = [f"--{name}" for name in ("input", "output") if not getattr(args, name)]
+    if missing:
+        raise BackpromptError(f"{' and '.join(missing)} is missing: backprompt dedup --input TABLE --output FOLDER")
+    settings = dedup.settings_from(args.scope, args.threshold, dict(_setting(item) for item in args.set))
+    request = dedup.DedupRequest(
+        args.input, args.output, args.column, args.id, settings, index=args.index, overwrite=args.overwrite
+    )
+    spark = get_session(log_file, dict(_setting(item) for item in args.conf))
+    out = console()
+    dedup.deduplicate_files(spark, request)
+    out.print(f"Kept: {args.output}/{dedup.IS_DUPLICATE}=false", markup=False, soft_wrap=True)
+    if not args.no_report:
+        report = summarise(dedup.read_output(spark, request), args.column, settings, key=args.id)
+        if args.report:
+            Path(args.report).write_text(as_markdown(report), encoding="utf-8")
+        else:
+            clusters.print_report(out, report)
+    return 0
+
+
 def _recipes(_args: argparse.Namespace, _log_file: Path | None) -> int:
     from jobs.commands.recipes import print_recipes
 
@@ -193,16 +260,22 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _log_file(args: argparse.Namespace) -> Path | None:
-    if not hasattr(args, "lake"):
+    if not hasattr(args, "log"):
         return None
     if args.log:
         return Path(args.log)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    if not hasattr(args, "lake"):
+        return _temporary_logs() / f"{args.run.__name__.strip('_')}-{stamp}-{os.getpid()}.log"
     lake = Path(args.lake)
     # A lake that is not a folder we may write to, or not there yet for a command that only reads.
     is_folder = "://" not in args.lake and (args.run is _run or lake.is_dir()) and _is_writable(lake)
-    folder = lake / "_logs" if is_folder else Path(tempfile.gettempdir(), f"backprompt-{os.getuid()}")
+    folder = lake / "_logs" if is_folder else _temporary_logs()
     return folder.absolute() / f"{args.run.__name__.strip('_')}-{stamp}-{os.getpid()}.log"
+
+
+def _temporary_logs() -> Path:
+    return Path(tempfile.gettempdir(), f"backprompt-{os.getuid()}")
 
 
 def _is_writable(folder: Path) -> bool:

@@ -5,7 +5,6 @@ A node is a distinct content, named by the 16 bytes of its content hash; equal t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.minhash import Bytes, Ints, Words, as_words, compiled, set_similarity, similarities, similarity
+from udfs.arrow_bytes import binary_parts, fixed_rows, ragged_words, wide, words
+from udfs.minhash import Bytes, Ints, as_words, compiled, set_similarity, similarities, similarity
 
 NODE_BYTES: Final = 16
 # One band key of one node: the key, then the two halves of the content hash.
@@ -68,7 +68,7 @@ def postings(content: pa.Array, keys: pa.Array) -> npt.NDArray[Any]:
     _, first = np.unique(places, return_index=True)
     again = np.setdiff1d(np.arange(len(places)), first)
     _, second = np.unique(places[again], return_index=True)
-    flat, bounds = _words(keys)
+    flat, bounds = words(keys)
     counts = np.diff(bounds)
     owners = np.concatenate([np.repeat(first, counts[first]), again[second]])
     chosen = np.concatenate([_spans(bounds[:-1][first], counts[first]), bounds[:-1][again[second]]])
@@ -79,14 +79,14 @@ def postings(content: pa.Array, keys: pa.Array) -> npt.NDArray[Any]:
     return result
 
 
-def split(found: npt.NDArray[Any], buckets: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Cut postings by the bucket that their key falls in, a power of two of them; empty buckets are left out."""
-    number = (found["key"] & np.uint64(buckets - 1)).astype(np.int64)
-    order = np.argsort(number, kind="stable")
-    bounds = np.searchsorted(number[order], np.arange(buckets + 1))
-    ordered = found[order]
-    for bucket in np.flatnonzero(np.diff(bounds)):
-        yield int(bucket), ordered[bounds[bucket] : bounds[bucket + 1]]
+def split(found: npt.NDArray[Any], buckets: int) -> tuple[npt.NDArray[Any], Ints]:
+    """Sort postings by the bucket that their key falls in, a power of two of them.
+
+    Returns:
+        ``POSTING``, and int64 of shape (buckets + 1,), where each bucket begins.
+    """
+    order, bounds = _by_bucket(found["key"], np.uint64(buckets - 1))
+    return found[order], np.asarray(bounds)
 
 
 def link(found: npt.NDArray[Any], is_indexed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -263,64 +263,15 @@ def components(left: Ints, right: Ints, size: int) -> Ints:
 
 def node_array(content: pa.Array) -> npt.NDArray[Any]:
     """View binary values of 16 bytes as nodes, fields ``high`` and ``low``, big-endian so that bytes sort alike."""
-    data, offsets = _binary(content)
+    data, offsets = binary_parts(content)
     kind = np.dtype([("high", ">u8"), ("low", ">u8")])
     return data[offsets[0] : offsets[-1]].view(kind)
-
-
-def fixed_rows(column: pa.Array, width: int) -> Bytes:
-    """View binary values of one width as uint8 of shape (n, width)."""
-    data, offsets = _binary(column)
-    return data[offsets[0] : offsets[-1]].reshape(-1, width)
-
-
-def ragged_words(column: pa.Array) -> tuple[npt.NDArray[np.uint32], Ints]:
-    """View binary values as 32-bit words; all of them, and where each value's begin."""
-    data, offsets = _binary(column)
-    return data[offsets[0] : offsets[-1]].view(np.uint32), (offsets - offsets[0]) // 4
-
-
-def binary_rows(values: npt.NDArray[Any]) -> pa.Array:
-    """Turn the rows of a C-ordered array, or the items of a structured one, into binary values of one width."""
-    width = values.dtype.itemsize * int(np.prod(values.shape[1:], dtype=np.int64))
-    offsets = np.arange(len(values) + 1, dtype=np.int64) * width
-    wide = pa.Array.from_buffers(
-        pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values))]
-    )
-    return wide.cast(pa.binary())
-
-
-def ragged_rows(values: Ints, counts: Ints) -> pa.Array:
-    """Turn the first ``counts[i]`` values of each row i into binary values, little-endian."""
-    taken = np.arange(values.shape[1]) < counts[:, None]
-    offsets = np.concatenate([[0], np.cumsum(counts)]) * values.dtype.itemsize
-    flat = np.ascontiguousarray(values[taken])
-    wide = pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(flat)])
-    return wide.cast(pa.binary())
 
 
 def number_nodes(contents: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
     """Number contents from 0 in the order they come; each row's number, int64, and the content of each number."""
     coded = wide(contents).dictionary_encode()
     return np.asarray(coded.indices).astype(np.int64), coded.dictionary
-
-
-def wide(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return a binary column as one large_binary array."""
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return column.cast(pa.large_binary())
-
-
-def _binary(column: pa.Array) -> tuple[Bytes, Ints]:
-    column = wide(column)
-    _, offsets, data = column.buffers()
-    bounds = np.frombuffer(offsets, np.int64, len(column) + 1, column.offset * 8) if offsets else np.zeros(1, np.int64)
-    return (np.frombuffer(data, np.uint8) if data is not None and data.size else np.frombuffer(b"", np.uint8)), bounds
-
-
-def _words(column: pa.Array) -> tuple[Words, Ints]:
-    data, offsets = _binary(column)
-    return data[offsets[0] : offsets[-1]].view(np.uint64), (offsets - offsets[0]) // 8
 
 
 def _spans(starts: Ints, counts: Ints) -> Ints:
@@ -346,6 +297,23 @@ def _links(keys: Any, high: Any, low: Any, is_indexed: Any) -> Any:
         count = _link_bucket(members, high, low, is_indexed, left, right, count)
         start = end
     return left[:count], right[:count]
+
+
+@compiled
+def _by_bucket(keys: Any, mask: Any) -> Any:
+    """Places in order of the bucket, and where each bucket begins."""
+    bounds = np.zeros(mask + np.uint64(2), np.int64)
+    for i in range(len(keys)):
+        bounds[np.int64(keys[i] & mask) + 1] += 1
+    for at in range(len(bounds) - 1):
+        bounds[at + 1] += bounds[at]
+    free = bounds[:-1].copy()
+    order = np.empty(len(keys), np.int64)
+    for i in range(len(keys)):
+        bucket = np.int64(keys[i] & mask)
+        order[free[bucket]] = i
+        free[bucket] += 1
+    return order, bounds
 
 
 @compiled

@@ -52,7 +52,9 @@ _OPTIONAL: Final = (
 # Default ignorable code points that are not of category Cf.
 _INVISIBLE: Final = ((0x034F, 0x0350), (0x115F, 0x1161), (0x17B4, 0x17B6), (0x180B, 0x1810), (0x3164, 0x3165),
                      (0xFE00, 0xFE10), (0xFFA0, 0xFFA1), (0xE0000, 0xE1000))  # fmt: skip
-_DOTLESS_I: Final = "\u0131"  # its capital is the plain I, so that capitals and small letters meet only as i
+# Small letters of their own: a word's last sigma in Greek, the Turkish dotless i. Folding them into σ and i would make
+# texts alike that differ in letters, for the sake of those written in capitals throughout, which are rare.
+_KEPT: Final = "\u03c2\u0131"
 _FILE: Final = "folding.bin"
 
 
@@ -76,13 +78,15 @@ def fold_character(character: str) -> str:
     """Return what one character folds to, by this Python's character data; a gap is a space."""
     code = ord(character)
     category = unicodedata.category(character)
+    if character in _KEPT:
+        return character
     if category == "Cf" or _within(code, _INVISIBLE):
         return ""
     if category in ("Cn", "Co"):
         return character if code & 0xFFFE != 0xFFFE and not 0xFDD0 <= code < 0xFDF0 else " "
     if 0xAC00 <= code <= 0xD7A3:  # taking syllables apart would treble the length of Korean
         return character
-    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold()).replace(_DOTLESS_I, "i")
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
     text = "".join(c for c in text if not _within(ord(c), _OPTIONAL) and unicodedata.category(c) != "Cf")
     text = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
     return " " if text.isspace() else text.strip()

@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 # Stored beside sketches; raised when the same text would get another sketch.
-SKETCH_VERSION: Final = 1
+SKETCH_VERSION: Final = 2
 MAX_SHINGLE_CHARS: Final = 32
 CONTENT_BYTES: Final = 16
 
@@ -419,14 +419,14 @@ def _digest(
         shingles += count
         j = (_GROUP - _ONE) - done % _GROUP
         while j < ready:
-            first, second = _absorb(first, second, prefix[_FIRST + j])
+            first, second = absorb(first, second, prefix[_FIRST + j])
             j += _GROUP
         done += ready
         whole = prefix[_U(_HISTORY) + ready]
         if at >= end:
             break
         filled = _carry(codes, prefix, filled, ready, last)
-    first, second = _absorb(first, second, whole)
+    first, second = absorb(first, second, whole)
     if shingles == 0 and done > 0:
         hashes[0] = _window_hash(_mixed(whole ^ _WHOLE))
         _keep_least(hashes, _ONE, shift, least)
@@ -434,7 +434,7 @@ def _digest(
     if done == 0:
         first, second = _RAW, _RAW
         for i in range(start, end):
-            first, second = _absorb(first, second, _U(data[i]))
+            first, second = absorb(first, second, _U(data[i]))
     content[0], content[1] = first, second ^ done
     return done, shingles
 
@@ -455,7 +455,8 @@ def _carry(codes: Any, prefix: Any, filled: Any, ready: Any, last: Any) -> Any:
 
 
 @inlined
-def _absorb(first: Any, second: Any, value: Any) -> Any:
+def absorb(first: Any, second: Any, value: Any) -> Any:
+    """Take one more uint64 into the two halves of a hash; the new halves."""
     first = (first ^ value) * _MIX
     second = (second ^ (first >> _U(29)) ^ (value << _U(32) | value >> _U(32))) * _BASE
     return first ^ (first >> _U(32)), second ^ (second >> _U(32))

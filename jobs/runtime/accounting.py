@@ -141,7 +141,8 @@ def _check_nothing_lost(lake: Lake, before: str, name: str) -> Iterator[Finding]
 
 def _check_pairs(lake: Lake, order: list[str]) -> Iterator[Finding]:
     rows, splits = lake.read(LAST), lake.read("splits", SPLITS)
-    sources = lake.read("clean" if "clean" in order else FIRST).select(
+    last_change = next((name for name in ("dedup_lines", "clean") if name in order), FIRST)
+    sources = lake.read(last_change).select(
         F.col("doc_id").alias("pair_id"), "revision", F.col("text").alias("cleaned")
     )
     changed = rows.join(sources, ["pair_id", "revision"], how="left").where(

@@ -12,18 +12,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
+from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger, count_rows
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SPLITS
-from jobs.stages import STAGES, dedup, pairs
+from jobs.stages import STAGES, dedup, dedup_lines, pairs
 from jobs.stages.base import Resources, Stage, StageSettings, flag
 
 SPLITS_TABLE: Final = "splits"
-INDEX_TABLE: Final = "dedup_index"
+
+
+def index_table(stage: str) -> str:
+    """Return the name of a deduplicating stage's index."""
+    return f"{stage}_index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +77,61 @@ def write_deduplicated(work: Work) -> DataFrame:
 
     The index is read up to the batch before, so a batch that is run again decides the same.
     """
-    settings = work.settings
+    settings, target = work.settings, dedup.TARGETS[work.stage.name]
     assert isinstance(settings, dedup.DedupSettings)
     docs = work.docs.transform(with_newest)
-    index = work.lake.read(INDEX_TABLE, dedup.INDEX).where(F.col("batch_id") < work.batch.batch_id)
-    old = None if index.isEmpty() else index.drop("batch_id")
-    new = dedup.sketch(docs.where("is_newest"), settings).persist()
-    decisions = dedup.decide(new, old, settings).persist()
+    index = DedupIndex(work.lake, index_table(work.stage.name))
+    old = index.before(work.batch.batch_id)
+    new = dedup.sketch(docs.where("is_newest"), settings, target.column).persist()
     try:
-        work.append(dedup.kept_entries(new, decisions), INDEX_TABLE)
-        newest = dedup.with_decisions(docs.where("is_newest"), decisions)
-        is_older = ~F.col("is_newest")
-        older = docs.where(is_older).withColumns({name: F.lit(None) for name in work.stage.adds.fieldNames()})
-        rows = newest.unionByName(flag(older, is_older, Reason.SUPERSEDED))
-        work.append(rows.select(*work.columns), work.stage.name)
-        if old is not None:
-            _drop_superseded_entries(work)
+        decisions = dedup.decide(new, old, settings)
+        entries = dedup.kept_entries(new, decisions)
+        index.append(entries, f"{work.batch.app_id}/{index.table}", work.batch.batch_id)
+        newest = dedup.with_decisions(docs.where("is_newest"), decisions, target.duplicate, prefix=target.prefix)
+        older = _superseded(docs, work.stage.adds, target.superseded)
+        work.append(newest.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
+        if decisions.superseded != 0:
+            # A replay decides the same without them: a document's own earlier revisions never count.
+            index.forget(docs, before=work.batch.batch_id)
     finally:
-        decisions.unpersist()
         new.unpersist()
     return work.written()
 
 
-def _drop_superseded_entries(work: Work) -> None:
-    """Take the entries of earlier revisions of the batch's documents out of the index.
+def write_line_deduplicated(work: Work) -> DataFrame:
+    """Take lines that many documents share out of the batch's texts; append its rows, and who holds which line.
 
-    A replay decides the same without them: a document's own earlier revisions never count.
+    What is taken out follows from this batch's holders and those of earlier ones, so a batch that is run again decides
+    the same.
     """
-    ids = work.docs.select("doc_id").distinct().alias("new")
-    is_earlier = f"entry.doc_id = new.doc_id AND entry.batch_id < {work.batch.batch_id}"
-    work.lake.delta(INDEX_TABLE).alias("entry").merge(ids, is_earlier).whenMatchedDelete().execute()
+    settings = work.settings
+    assert isinstance(settings, dedup_lines.DedupLinesSettings)
+    docs = work.docs.transform(with_newest)
+    newest, table = docs.where("is_newest").drop("is_newest"), index_table(work.stage.name)
+    holders = dedup_lines.line_holders(newest, settings)
+    work.append(holders, table)
+    index, number = work.lake.read(table, dedup_lines.LINE_INDEX), work.batch.batch_id
+    new, old = index.where(F.col("batch_id") == number), index.where(F.col("batch_id") < number)
+    rows = dedup_lines.remove_lines(newest, dedup_lines.repeated_lines(new, old, settings), settings)
+    older = _superseded(docs, work.stage.adds, Reason.SUPERSEDED_LINES)
+    work.append(rows.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
+    return work.written()
+
+
+def _superseded(docs: DataFrame, adds: StructType, reason: Reason) -> DataFrame:
+    """Return the revisions that another in the same batch replaces, with that as their reason."""
+    is_older = ~F.col("is_newest")
+    nothing = {each.name: F.lit(None).cast(each.dataType) for each in adds.fields}
+    return flag(docs.where(is_older).withColumns(nothing), is_older, reason)
 
 
 def with_newest(docs: DataFrame) -> DataFrame:
     """Add is_newest: false for a revision that another in the same batch replaces. Input columns: the record."""
-    newest = Window.partitionBy("doc_id").orderBy(F.desc("document_batch"))
-    return docs.withColumn("is_newest", F.row_number().over(newest) == 1)
+    # Documents with two revisions in one batch are few; sorting all rows to find them would move every text.
+    repeated = docs.groupBy("doc_id").agg(F.max("document_batch").alias("_newest"), F.count("*").alias("_revisions"))
+    repeated = repeated.where("_revisions > 1").select("doc_id", "_newest")
+    is_newest = F.col("_newest").isNull() | (F.col("document_batch") == F.col("_newest"))
+    return docs.join(F.broadcast(repeated), "doc_id", how="left").withColumn("is_newest", is_newest).drop("_newest")
 
 
 def write_pairs(work: Work) -> DataFrame:
@@ -134,7 +159,11 @@ def write_pairs(work: Work) -> DataFrame:
     return standing.withColumn("rejected_for", F.array().cast("array<string>"))
 
 
-WRITERS: dict[str, Callable[[Work], DataFrame]] = {"dedup": write_deduplicated, "pairs": write_pairs}
+WRITERS: dict[str, Callable[[Work], DataFrame]] = {
+    "dedup_lines": write_line_deduplicated,
+    **dict.fromkeys(dedup.TARGETS, write_deduplicated),
+    "pairs": write_pairs,
+}
 """Stages with state of their own; every other stage is written by `write_records`."""
 
 

@@ -131,10 +131,10 @@ class Lake:
     def properties(self, table: str) -> dict[str, str]:
         """Return Backprompt's own properties of the table, without their prefix."""
         if table not in self._properties:
-            row = self.delta(table).detail().select("properties").first()
-            found: dict[str, str] = row["properties"] if row else {}
+            # Not DESCRIBE DETAIL, which adds up the table's files for it.
+            rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.sql_name(table)}").collect()
             self._properties[table] = {
-                key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)
+                row["key"].removeprefix(PREFIX): row["value"] for row in rows if row["key"].startswith(PREFIX)
             }
         return self._properties[table]
 

@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.runtime.batches import INDEX_TABLE, SPLITS_TABLE, BatchProcessor, listening
+from jobs.runtime.batches import SPLITS_TABLE, BatchProcessor, index_table, listening
 from jobs.runtime.conf import read_conf
+from jobs.runtime.dedup_index import INDEX, PARTITION_BY
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import BatchBounds, Lake
 from jobs.runtime.ledger import BatchId, Ledger, Tally, count_rows, tallies
@@ -23,7 +24,7 @@ from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.sources import AnySource, explain_read_error, inventory, read
 from jobs.sources.sampling import sampling_position
-from jobs.stages import STAGES, dedup
+from jobs.stages import STAGES, dedup, dedup_lines
 from jobs.stages.base import Stage, StageSettings
 from jobs.stages.translate import is_covered
 
@@ -238,10 +239,12 @@ class _Run:
             self.lake.ensure(name, columns, properties)
         if name == FIRST:
             self._add_sources(settings)
-        if name == "dedup":
-            # State of one life of the table. Read whole by every batch, so partitions would only cost files.
-            life = {"generation": self.lake.properties(name)["generation"]}
-            self._ensure_state(INDEX_TABLE, dedup.INDEX, life, partition_by=())
+        # State of one life of the stage's table.
+        life = {"generation": self.lake.properties(name)["generation"]}
+        if name in dedup.TARGETS:
+            self._ensure_state(index_table(name), INDEX, life, PARTITION_BY)
+        if name == dedup_lines.STAGE.name:
+            self._ensure_state(index_table(name), dedup_lines.LINE_INDEX, life, partition_by=())
         if name == LAST:
             # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
             self._ensure_state(SPLITS_TABLE, SPLITS, {"seed": str(self.resources.seed)}, partition_by=("language",))

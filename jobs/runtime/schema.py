@@ -73,6 +73,10 @@ CLEAN: Final = _columns(
     ("document_language_outcome", _STRING, True),  # match, mismatch, uncertain
     ("document_identifier", _STRING, True),  # engine label
 )
+DEDUP_LINES: Final = _columns(
+    ("deduped_lines", _INT, True),  # lines taken out that many documents share, blank ones not counted
+    ("deduped_chars", _INT, True),  # code points by which the text became shorter
+)
 DEDUP: Final = _columns(
     ("duplicate_of", _STRING, True),  # doc_id of the kept document it is like
     ("cluster_id", _STRING, True),  # smallest doc_id of the cluster

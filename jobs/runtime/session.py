@@ -38,6 +38,9 @@ _LOCAL: Final = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.log.level": "WARN",
+    # Jobs of seconds to minutes whose heavy work is not Java's: the second compiler would take more than it gives back.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.python.daemon.module": "udfs.daemon",
 }
 
 
@@ -72,6 +75,18 @@ def get_session(
         return _checked(builder.getOrCreate())
     check_java()
     return _checked(_local_session(app_name, log_file, conf or {}))
+
+
+@contextmanager
+def concurrent_writers(spark: SparkSession, count: int) -> Iterator[None]:
+    """Let a task meanwhile write so many partitions of a table at once, instead of sorting its rows by partition."""
+    key = "spark.sql.maxConcurrentOutputFileWriters"
+    before = spark.conf.get(key) or "0"
+    spark.conf.set(key, str(count))
+    try:
+        yield
+    finally:
+        spark.conf.set(key, before)
 
 
 def check_java() -> None:

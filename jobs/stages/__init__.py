@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobs.stages import back_translate, clean, dedup, instruct, pairs, screen, translate
+from jobs.stages import back_translate, clean, dedup, dedup_lines, instruct, pairs, screen, translate
 from jobs.stages.base import Stage
 
-STAGES: Final[dict[str, Stage]] = {
-    module.STAGE.name: module.STAGE for module in (clean, dedup, translate, instruct, back_translate, screen, pairs)
-}
+_ALL: Final = (
+    clean.STAGE,
+    dedup_lines.STAGE,
+    dedup.STAGE,
+    translate.STAGE,
+    instruct.STAGE,
+    back_translate.STAGE,
+    screen.STAGE,
+    dedup.INSTRUCTIONS,
+    dedup.OUTPUTS,
+    pairs.STAGE,
+)
+
+STAGES: Final[dict[str, Stage]] = {stage.name: stage for stage in _ALL}
 """Every stage by name."""

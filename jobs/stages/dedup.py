@@ -5,7 +5,7 @@ entries of earlier batches. A caller that keeps an index does, for each batch b,
 
 1. ``new = sketch(docs).persist()``;
 2. ``decide(new, the index where batch_id < b)``;
-3. append ``kept_entries`` to the index, with batch_id b; write the documents with their decisions.
+3. append ``kept_entries`` to the index, with batch_id b; write the documents ``with_decisions``.
 
 Both writes may be repeated or torn apart by a crash: a replay reads earlier batches only, so it decides the same.
 ``deduplicate`` does it all for one DataFrame.
@@ -13,46 +13,39 @@ Both writes may be repeated or torn apart by a crash: a replay reads earlier bat
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Final, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import LongType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DEDUP
 from jobs.stages.base import Stage, StageSettings
 from jobs.stages.components import connected_components
-from udfs import clusters, dedup_batches, minhash
+from udfs import clusters, dedup_batches, dedup_blocks, minhash
 from udfs.folding import CLASSES
 from udfs.minhash import MAX_SHINGLE_CHARS, SketchPlan
 from udfs.settings import OPERATIONAL, Settings
 
-ENTRIES: Final = StructType(
-    [
-        StructField("doc_id", StringType(), False),
-        StructField("revision", StringType(), True),
-        StructField("scope", StringType(), True),  # documents of different scopes are never compared
-        StructField("source", StringType(), True),
-        StructField("date", StringType(), True),
-        StructField("chars", LongType(), False),  # characters that count: letters, marks, digits, single gaps
-        StructField("content", BinaryType(), False),  # 16 bytes, equal for equal folded texts of a scope
-        StructField("keys", BinaryType(), False),  # band keys, 8 bytes each
-        StructField("signature", BinaryType(), False),  # 4 bits for each of 2 x bins
-        StructField("shingles", BinaryType(), True),  # 4 bytes a shingle, only with ``verify: exact``
-    ]
-)
-INDEX: Final = StructType([*ENTRIES.fields, StructField("batch_id", LongType(), False)])
+ENTRIES: Final = from_arrow_schema(dedup_blocks.ENTRY)
+BLOCKS: Final = from_arrow_schema(dedup_blocks.BLOCK)
 
+_WANTED: Final = "scopes array<string>, keys binary, ids binary"
 _POSTINGS: Final = "bucket int, is_indexed boolean, postings binary"
+_LINK_ROWS: Final = "links long, a binary, b binary"
 _LINKS: Final = "a binary, b binary"
-_DECISION: Final = (
-    "doc_id string, duplicate_of string, cluster_id string, cluster_size long, similarity double, is_duplicate boolean"
-)
-_LAST_DATE: Final = "\U0010ffff"  # a document without a date comes after all that have one
+_CANDIDATES: Final = from_arrow_schema(clusters.CANDIDATE)
+_DECISIONS: Final = from_arrow_schema(clusters.DECISION)
+# What goes to every task as a plain value: ids or contents, some 16 to 64 bytes each.
+_MOST_VALUES: Final = 500_000
 
 
 class ShingleChars(Settings):
@@ -106,6 +99,9 @@ class DedupSettings(StageSettings):
     """Where clusters are put together: in the driver, over Spark, or in the driver if there are few links."""
     max_driver_links: int = Field(2_000_000, ge=0, json_schema_extra=OPERATIONAL)
     """Links that ``components: auto`` takes into the driver; each takes up to some 600 bytes there."""
+    max_looked_up: int = Field(400_000, ge=0, json_schema_extra=OPERATIONAL)
+    """Documents of a batch up to which the index is searched for their keys, in one pass and without a shuffle; each
+    takes some 300 bytes in every task. The keys of a larger batch and the index meet in a shuffle."""
 
     @model_validator(mode="after")
     def _bands_fit(self) -> DedupSettings:
@@ -127,116 +123,214 @@ class DedupSettings(StageSettings):
         weights = (1 - self.missed_weight, self.missed_weight)
         return SketchPlan(sizes, self.bins, *minhash.optimal_bands(self.threshold, self.bins, weights))
 
+    def entries_made_with(self) -> str:
+        """Return, as JSON, all that entries must have in common to be compared."""
+        plan = {**asdict(self.plan()), "scope": self.scope, "shingles": self.verify == "exact"}
+        return json.dumps({**plan, "version": minhash.SKETCH_VERSION}, sort_keys=True)
 
-def sketch(docs: DataFrame, settings: DedupSettings, column: str = "text") -> DataFrame:
-    """Turn documents into index entries. A document whose text is null gives none.
 
-    Input columns: doc_id (unique, not null), ``column``; the scope's column, ``language`` or ``source``, unless the
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What was decided on a batch.
+
+    Attributes:
+        rows: doc_id, duplicate_of, cluster_id, cluster_size, similarity, is_duplicate; one row for each document of the
+            batch in a cluster of two or more. A cluster is a connected component of similar documents, those of
+            earlier batches included.
+        local: the same, if it was decided in the driver.
+        superseded: entries of the index that are of documents of the batch; None if that was not counted.
+    """
+
+    rows: DataFrame
+    local: pa.Table | None = None
+    superseded: int | None = 0
+
+
+def sketch(docs: DataFrame, settings: DedupSettings, column: str = "text", key: str = "doc_id") -> DataFrame:
+    """Turn documents into index entries, in blocks. A document whose text is null gives none.
+
+    Input columns: ``key`` (unique, not null), ``column``; the scope's column, ``language`` or ``source``, unless the
     scope is all; and, if there, revision, source, date.
-    Output columns: ENTRIES.
+    Output columns: BLOCKS.
 
     Raises:
         ValueError: if a column that the settings need is missing.
     """
-    needed = {"doc_id", column} | ({settings.scope} - {"all"})
+    needed = {key, column} | ({settings.scope} - {"all"})
     needed |= {"date"} if settings.keep == "earliest" else set()
     needed |= {"source"} if settings.keep == "preferred_source" else set()
     missing = sorted(needed - set(docs.columns))
     if missing:
         raise ValueError(f"Deduplication needs the columns {', '.join(missing)}, which these documents do not have.")
     narrow = docs.where(F.col(column).isNotNull()).select(
-        F.col("doc_id").cast("string"),
+        F.col(key).cast("string").alias("doc_id"),
         _optional(docs, "revision"),
         (F.lit(None) if settings.scope == "all" else F.col(settings.scope)).cast("string").alias("scope"),
         _optional(docs, "source"),
         _optional(docs, "date"),
         F.col(column).cast("string").alias("text"),
     )
-    return narrow.mapInArrow(partial(dedup_batches.sketch, settings.plan(), settings.verify == "exact"), ENTRIES)
+    return narrow.mapInArrow(partial(dedup_batches.sketch, settings.plan(), settings.verify == "exact"), BLOCKS)
 
 
-def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> DataFrame:
+def entries(blocks: DataFrame) -> DataFrame:
+    """Open blocks. Input columns: BLOCKS. Output columns: ENTRIES, a row a document."""
+    return blocks.select(*BLOCKS.fieldNames()).mapInArrow(dedup_batches.unpacked, ENTRIES)
+
+
+def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> Decisions:
     """Decide which documents of a batch are duplicates.
 
     Each is compared with the rest of its batch and with the kept documents of earlier ones. Entries in ``old`` of
     documents that come again in ``new`` are void: a document is no duplicate of its own earlier revision, and no
     other is a duplicate of a text that has been replaced.
 
-    Runs Spark jobs over ``new`` and ``old`` several times; both should be tables, or persisted.
+    Runs Spark jobs over ``new`` several times, so it should be a table or persisted; ``old`` is read once.
 
-    Input columns: ENTRIES, in both. ``old`` holds the kept entries of earlier batches.
-    Output columns: doc_id, duplicate_of, cluster_id, cluster_size, similarity, is_duplicate; one row for each document
-    of ``new`` in a cluster of two or more. A cluster is a connected component of similar documents; ``old`` ones count.
+    Input columns: BLOCKS, in both. ``old`` holds the kept entries of earlier batches.
     """
+    superseded: int | None = 0
     if old is not None:
-        old = old.join(new.select("doc_id"), on="doc_id", how="left_anti")
-    links = _links(new, old)
-    in_driver = settings.components == "driver"
-    if not in_driver:
-        links = links.persist()
-    if settings.components == "auto":
-        in_driver = links.count() <= settings.max_driver_links
-    candidates = _candidates(new, False, settings)
-    if old is not None:
-        candidates = candidates.union(_candidates(old, True, settings))
-    return (_decide_in_driver if in_driver else _decide_in_spark)(links, candidates, settings)
+        old, superseded = _indexed(new, old, settings)
+    links = _links(new, old).persist()
+    try:
+        in_driver = settings.components == "driver"
+        if settings.components == "auto":
+            count = (links.agg(F.sum("links")).first() or [0])[0] or 0
+            in_driver = count <= settings.max_driver_links
+        if in_driver:
+            return _decide_in_driver(links, new, old, settings, superseded)
+        return Decisions(_decide_in_spark(links, new, old, settings), superseded=superseded)
+    finally:
+        links.unpersist()
+        if old is not None:
+            old.unpersist()
 
 
-def deduplicate(docs: DataFrame, settings: DedupSettings | None = None, column: str = "text") -> DataFrame:
+def deduplicate(
+    docs: DataFrame, settings: DedupSettings | None = None, column: str = "text", key: str = "doc_id"
+) -> DataFrame:
     """Mark near-duplicates in one DataFrame.
 
-    Runs Spark jobs, and keeps the index entries persisted until the session ends.
+    Runs Spark jobs; reads ``docs`` twice.
 
     Input columns: as ``sketch``.
     Output columns: the same, duplicate_of, cluster_id, cluster_size, similarity, all null for a document alone;
     if there is a column ``rejected_for``, duplicates get ``dedup.duplicate`` in it.
+
+    Raises:
+        ValueError: if a column is missing, or ``key`` is null or the same in two rows.
     """
     settings = settings or DedupSettings()
-    decisions = decide(sketch(docs, settings, column).persist(), None, settings)
-    return with_decisions(docs, decisions)
+    new = sketch(docs, settings, column, key).persist()
+    try:
+        refuse_repeated(new, key)
+        return with_decisions(docs, decide(new, None, settings), key=key)
+    finally:
+        new.unpersist()
 
 
-def with_decisions(docs: DataFrame, decisions: DataFrame) -> DataFrame:
-    """Add the columns of DEDUP to documents, and ``dedup.duplicate`` to ``rejected_for`` if they have it.
+def with_decisions(
+    docs: DataFrame, decisions: Decisions, reason: Reason = Reason.DUPLICATE, key: str = "doc_id", prefix: str = ""
+) -> DataFrame:
+    """Add the columns of DEDUP to documents, and the reason to ``rejected_for`` if they have it.
 
-    Input columns: doc_id, any others; and those of ``decide``. Output columns: those of ``docs`` and DEDUP.
+    Input columns: ``key``, any others. Output columns: those of ``docs`` and of DEDUP, with ``prefix``.
     """
-    others = [name for name in docs.columns if name not in DEDUP.fieldNames()]
-    named = decisions.withColumn("doc_id", F.col("doc_id").cast(docs.schema["doc_id"].dataType))
-    joined = docs.select(*others).join(named, on="doc_id", how="left")
-    result = {name: F.col(name) for name in [*others, *DEDUP.fieldNames()]}
+    added = {prefix + name: name for name in DEDUP.fieldNames()}
+    others = [name for name in docs.columns if name not in added]
+    named = decisions.rows.select(
+        F.col("doc_id").cast(docs.schema[key].dataType).alias(key),
+        F.col("is_duplicate").alias("is_duplicate_here"),
+        *(F.col(name).alias(new) for new, name in added.items()),
+    )
+    if decisions.local is not None and len(decisions.local) <= _MOST_VALUES:
+        named = F.broadcast(named)
+    joined = docs.select(*others).join(named, on=key, how="left")
+    result = {name: F.col(name) for name in [*others, *added]}
     if "rejected_for" in result:
         result["rejected_for"] = F.when(
-            F.coalesce("is_duplicate", F.lit(False)), F.concat("rejected_for", F.array(F.lit(Reason.DUPLICATE.value)))
+            F.coalesce("is_duplicate_here", F.lit(False)), F.concat("rejected_for", F.array(F.lit(reason.value)))
         ).otherwise(F.col("rejected_for"))
     return joined.select(*(value.alias(name) for name, value in result.items()))
 
 
-def kept_entries(new: DataFrame, decisions: DataFrame) -> DataFrame:
+def kept_entries(new: DataFrame, decisions: Decisions) -> DataFrame:
     """Return the entries of the documents that stay: those to append to the index.
 
-    Input columns: ENTRIES; and those of ``decide``. Output columns: ENTRIES.
+    Input columns: BLOCKS. Output columns: BLOCKS.
     """
-    return new.join(decisions.where("is_duplicate").select("doc_id"), on="doc_id", how="left_anti")
+    if decisions.local is not None:
+        gone = decisions.local.filter(decisions.local["is_duplicate"])["doc_id"].combine_chunks()
+        if len(gone) <= _MOST_VALUES:
+            return new.mapInArrow(partial(dedup_batches.without, gone), BLOCKS)
+    return _without(new, decisions.rows.where("is_duplicate").select("doc_id"))
+
+
+def refuse_repeated(blocks: DataFrame, key: str = "doc_id") -> None:
+    """Make sure that no two documents have the same id, or one has none. Input columns: BLOCKS.
+
+    Raises:
+        ValueError: naming some.
+    """
+    hashes = blocks.select("ids").mapInArrow(dedup_batches.id_hashes_of, "id long")
+    again = hashes.groupBy("id").count().where("count > 1").select("id")
+    found = [row["id"] for row in again.limit(5).collect()]
+    if found:
+        wanted = partial(dedup_batches.ids_of, found)
+        names = blocks.select(*BLOCKS.fieldNames()).mapInArrow(wanted, "doc_id string").distinct().limit(5).collect()
+        shown = ", ".join(str(row["doc_id"]) for row in names)
+        raise ValueError(
+            f"Column {key} must name each document once, but some values are null or in more than one row: {shown}. "
+            "Choose another column, or drop the repeated rows."
+        )
+
+
+def _without(blocks: DataFrame, ids: DataFrame) -> DataFrame:
+    """Take documents out of blocks. Input columns: BLOCKS; doc_id. Output columns: BLOCKS."""
+    left = entries(blocks).join(ids.distinct(), on="doc_id", how="left_anti").select(*ENTRIES.fieldNames())
+    return left.mapInArrow(dedup_batches.packed, BLOCKS)
 
 
 def _optional(docs: DataFrame, name: str) -> Column:
     return (F.col(name) if name in docs.columns else F.lit(None)).cast("string").alias(name)
 
 
+def _indexed(new: DataFrame, old: DataFrame, settings: DedupSettings) -> tuple[DataFrame, int | None]:
+    """Choose what of the index matters to a batch: persisted blocks, and how many of its entries are void.
+
+    Input columns: BLOCKS, in both. Output columns: BLOCKS, perhaps others.
+    """
+    size = new.agg(F.sum("entries")).first()
+    if size is None or (size[0] or 0) > settings.max_looked_up:
+        # Too many keys to take to every task: all of the index's go through the shuffle with them.
+        ids = entries(new).select("doc_id")
+        return _without(old, ids).persist(), None
+    found = new.select(*BLOCKS.fieldNames()).mapInArrow(dedup_batches.wanted, _WANTED).toArrow()
+    scopes = {scope for row in found["scopes"].to_pylist() for scope in row}
+    is_in_scope = F.coalesce(F.col("scope").isin(sorted(scopes - {None})), F.lit(False))
+    old = old.where(is_in_scope | F.col("scope").isNull() if None in scopes else is_in_scope)
+    probe = partial(dedup_batches.probe, dedup_batches.wanted_of(found))
+    schema = StructType([*BLOCKS.fields, StructField("superseded", LongType())])
+    hits = old.select(*BLOCKS.fieldNames()).mapInArrow(probe, schema).persist()
+    superseded = (hits.agg(F.sum("superseded")).first() or [0])[0] or 0
+    return hits, superseded
+
+
 def _links(new: DataFrame, old: DataFrame | None) -> DataFrame:
     """Contents that share a band key, as links between two of them; a content of several documents with itself.
 
     Band keys travel in blocks, a row for each bucket and each 20,000 documents, so that Spark moves few rows.
+    Output columns: links (how many), a, b (contents, one after another).
     """
     session = new.sparkSession
     buckets = _buckets(session.conf.get("spark.sql.shuffle.partitions"))
-    blocks = new.select("content", "keys").mapInArrow(partial(dedup_batches.post, buckets, False), _POSTINGS)
+    names = BLOCKS.fieldNames()
+    postings = new.select(*names).mapInArrow(partial(dedup_batches.post, buckets, False), _POSTINGS)
     if old is not None:
-        blocks = blocks.union(
-            old.select("content", "keys").mapInArrow(partial(dedup_batches.post, buckets, True), _POSTINGS)
-        )
-    return blocks.repartition("bucket").mapInArrow(dedup_batches.link, _LINKS)
+        indexed = old.select(*names).mapInArrow(partial(dedup_batches.post, buckets, True), _POSTINGS)
+        postings = postings.union(indexed)
+    return postings.repartition("bucket").mapInArrow(dedup_batches.link, _LINK_ROWS)
 
 
 def _buckets(partitions: str | None) -> int:
@@ -245,35 +339,36 @@ def _buckets(partitions: str | None) -> int:
     return 1 << max(6, min(16, wanted.bit_length()))
 
 
-def _candidates(entries: DataFrame, is_indexed: bool, settings: DedupSettings) -> DataFrame:
-    preference, date = F.lit(0), F.lit("")
-    if settings.keep == "preferred_source":
-        names = F.array(*map(F.lit, settings.preferred_sources)) if settings.preferred_sources else F.array(F.lit(""))
-        place = F.array_position(names, F.coalesce("source", F.lit(""))).cast("int")
-        preference = F.when(place == 0, F.lit(len(settings.preferred_sources) + 1)).otherwise(place)
-    if settings.keep == "earliest":
-        date = F.coalesce("date", F.lit(_LAST_DATE))
-    return entries.select(
-        "doc_id", "content", "signature", "shingles", F.lit(is_indexed).alias("is_indexed"),
-        preference.cast("int").alias("preference"), date.alias("date"), "chars",
-    )  # fmt: skip
+def _candidates(new: DataFrame, old: DataFrame | None, chosen: pa.Array | None, settings: DedupSettings) -> DataFrame:
+    """Documents as the choice of survivors sees them. Output columns: those of ``clusters.CANDIDATE``."""
+    by_source = settings.keep == "preferred_source"
+    rule = dedup_batches.KeepRule(settings.keep == "earliest", settings.preferred_sources if by_source else None)
+    names = BLOCKS.fieldNames()
+    found = new.select(*names).mapInArrow(partial(dedup_batches.candidates, rule, chosen, False), _CANDIDATES)
+    if old is not None:
+        indexed = partial(dedup_batches.candidates, rule, chosen, True)
+        found = found.union(old.select(*names).mapInArrow(indexed, _CANDIDATES))
+    return found
 
 
-def _decide_in_driver(links: DataFrame, candidates: DataFrame, settings: DedupSettings) -> DataFrame:
-    found = links.toArrow()
-    _, wanted = clusters.number_nodes(pa.chunked_array([*found["a"].chunks, *found["b"].chunks], pa.binary()))
-    session = links.sparkSession
-    wanted_rows = session.createDataFrame(pa.table({"content": wanted}))
-    linked = candidates.join(F.broadcast(wanted_rows), on="content", how="left_semi")
-    decided = clusters.decide_linked(linked.select(*candidates.columns).toArrow(), found, settings.threshold)
-    return session.createDataFrame(decided, schema=_DECISION)
+def _decide_in_driver(
+    link_rows: DataFrame, new: DataFrame, old: DataFrame | None, settings: DedupSettings, superseded: int | None
+) -> Decisions:
+    rows = link_rows.toArrow()
+    links = pa.table({end: dedup_batches.contents(rows[end]) for end in ("a", "b")})
+    chosen = pc.unique(pa.concat_arrays([links["a"].combine_chunks(), links["b"].combine_chunks()]))
+    linked = _candidates(new, old, chosen, settings).toArrow()
+    decided = clusters.decide_linked(linked, links, settings.threshold)
+    return Decisions(new.sparkSession.createDataFrame(decided, schema=_DECISIONS), decided, superseded)
 
 
-def _decide_in_spark(links: DataFrame, candidates: DataFrame, settings: DedupSettings) -> DataFrame:
+def _decide_in_spark(link_rows: DataFrame, new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> DataFrame:
+    links = link_rows.mapInArrow(dedup_batches.unpacked_links, _LINKS).distinct().persist()
     ends = links.select(F.col("a").alias("content")).union(links.select("b")).distinct()
-    linked = candidates.join(ends, on="content", how="left_semi").select(*candidates.columns).persist()
+    everyone = _candidates(new, old, None, settings)
+    linked = everyone.join(ends, on="content", how="left_semi").select(*everyone.columns).persist()
     sketches = linked.groupBy("content").agg(F.min("signature").alias("signature"), F.min("shingles").alias("shingles"))
-    pairs = links.where("a <> b").distinct()
+    pairs = links.where("a <> b")
     for end in ("a", "b"):
         one = sketches.select(
             F.col("content").alias(end), F.col("signature").alias(f"signature_{end}"),
@@ -285,7 +380,57 @@ def _decide_in_spark(links: DataFrame, candidates: DataFrame, settings: DedupSet
     rooted = linked.join(labels, on="content", how="left").select(
         *linked.columns, F.coalesce("root", "content").alias("root")
     )
-    return rooted.repartition("root").mapInArrow(partial(dedup_batches.choose, settings.threshold), _DECISION)
+    decided = rooted.repartition("root").mapInArrow(partial(dedup_batches.choose, settings.threshold), _DECISIONS)
+    decided = decided.localCheckpoint()
+    linked.unpersist()
+    links.unpersist()
+    return decided
 
 
-STAGE = Stage(name="dedup", settings=DedupSettings, adds=DEDUP, version=minhash.SKETCH_VERSION)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a stage of the recipe compares, and how it says so."""
+
+    column: str
+    duplicate: Reason
+    superseded: Reason
+    prefix: str = ""
+    """Of the columns it adds."""
+
+    @property
+    def adds(self) -> StructType:
+        """Return the columns of DEDUP under their names here."""
+        return StructType([StructField(self.prefix + each.name, each.dataType) for each in DEDUP.fields])
+
+
+class InstructionDedupSettings(DedupSettings):
+    """Drop pairs whose instruction nearly repeats that of one that is kept."""
+
+    threshold: float = Field(0.95, gt=0, le=1)
+    """Least Jaccard similarity of duplicates. High, as two short instructions may differ in one name alone."""
+
+
+class OutputDedupSettings(DedupSettings):
+    """Drop pairs whose output nearly repeats that of one that is kept, whatever its language or source."""
+
+    scope: Literal["language", "source", "all"] = "all"
+    """Compare outputs within a language, within a source, or all with all."""
+
+
+TARGETS: Final = {
+    "dedup": Target("text", Reason.DUPLICATE, Reason.SUPERSEDED),
+    "dedup_instructions": Target(
+        "instruction_src", Reason.DUPLICATE_INSTRUCTION, Reason.SUPERSEDED_INSTRUCTION, "instruction_"
+    ),
+    "dedup_outputs": Target("text", Reason.DUPLICATE_OUTPUT, Reason.SUPERSEDED_OUTPUT, "output_"),
+}
+"""What each deduplicating stage compares."""
+
+STAGE, INSTRUCTIONS, OUTPUTS = (
+    Stage(name=name, settings=settings, adds=TARGETS[name].adds, needs=needs, version=minhash.SKETCH_VERSION)
+    for name, settings, needs in (
+        ("dedup", DedupSettings, ()),
+        ("dedup_instructions", InstructionDedupSettings, ("instruction_src",)),
+        ("dedup_outputs", OutputDedupSettings, ("instruction_src",)),
+    )
+)

@@ -16,7 +16,10 @@ from jobs.runtime.schema import PAIRS
 from tests.conftest import run_recipe
 
 TRANSLATED = {"spa_Latn", "cat_Latn", "glg_Latn", "por_Latn", "ita_Latn", "fra_Latn", "epo_Latn"}
-STAGES = ["documents", "clean", "dedup", "translate", "instruct", "back_translate", "screen"]
+STAGES = [
+    *("documents", "clean", "dedup_lines", "dedup", "translate", "instruct", "back_translate", "screen"),
+    *("dedup_instructions", "dedup_outputs"),
+]
 
 
 def problems(lake):
@@ -53,7 +56,7 @@ def test_rows_in_are_alive_and_rejected_and_go_on(finished):
 
 def test_outputs_are_the_cleaned_text_byte_for_byte(finished):
     pairs = finished.lake.read("pairs").select("pair_id", "output")
-    cleaned = finished.lake.read("clean").select(F.col("doc_id").alias("pair_id"), "text")
+    cleaned = finished.lake.read("dedup_lines").select(F.col("doc_id").alias("pair_id"), "text")
     joined = pairs.join(cleaned, "pair_id").collect()
     assert joined
     assert all(row["output"].encode() == row["text"].encode() for row in joined)
@@ -121,7 +124,7 @@ def test_a_changed_setting_is_refused_and_rebuilt(spark, finished, tmp_path):
     splits = {row["pair_id"]: row["split"] for row in lake.read("pairs").collect()}
     outcome, _ = run_recipe(spark, recipe, path, rebuild="screen")
     assert set(outcome.new_rows) == {*STAGES, "pairs"}
-    assert [name for name, rows in outcome.new_rows.items() if rows] == ["screen", "pairs"]
+    assert [name for name, rows in outcome.new_rows.items() if rows] == ["screen", "dedup_instructions", "dedup_outputs", "pairs"]
     assert problems(lake) == []
     pairs = lake.read("pairs").collect()
     assert 0 < len(pairs) < len(splits)
@@ -136,7 +139,7 @@ def test_another_recipe_and_a_torn_rebuild_are_refused(spark, finished, tmp_path
     other.write_text(finished.recipe.read_text().replace("name: demo", "name: other"))
     with pytest.raises(BackpromptError, match="tables of recipe demo, not of other"):
         run_recipe(spark, other, finished.path)
-    with pytest.raises(BackpromptError, match="--stages leaves out pairs"):
+    with pytest.raises(BackpromptError, match="--stages leaves out dedup_instructions, dedup_outputs, pairs"):
         run_recipe(spark, finished.recipe, finished.path, stages=("screen",), rebuild="screen")
     path = tmp_path / "lake"
     shutil.copytree(finished.path, path)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udfs import clusters, dedup_batches
+from udfs.dedup_blocks import pack
 from udfs.minhash import SketchPlan, as_words, similarity
 
 PLAN = SketchPlan((3, 3, 3, 3, 3), 64, 16, 4)
@@ -26,7 +27,7 @@ def entries(texts: list[str], plan: SketchPlan = PLAN, exact: bool = False, firs
     ids = pa.array([f"d{first + i:03d}" for i in range(count)], pa.string())
     names = ["doc_id", "revision", "scope", "source", "date", "text"]
     batch = pa.RecordBatch.from_arrays([ids, empty, empty, empty, empty, pa.array(texts, pa.string())], names=names)
-    return pa.Table.from_batches(dedup_batches.sketch(plan, exact, [batch]))
+    return pa.Table.from_batches(dedup_batches.entries(plan, exact, [batch]))
 
 
 def plain(new: pa.Table, old: pa.Table | None, threshold: float) -> dict[str, tuple[str | None, str, int]]:
@@ -81,12 +82,11 @@ def decided(new: pa.Table, old: pa.Table | None, threshold: float, cuts: int = 1
     for table, flag in tables:
         size = max(1, -(-len(table) // cuts))
         for batch in table.to_batches(max_chunksize=size):
-            blocks += dedup_batches.post(64, flag, [batch])
+            blocks += dedup_batches.post(64, flag, pack(pa.Table.from_batches([batch])))
     random.Random(cuts).shuffle(blocks)
-    links = list(dedup_batches.link(blocks))
     schema = pa.schema([("a", pa.binary()), ("b", pa.binary())])
+    linked = pa.Table.from_batches(dedup_batches.unpacked_links(dedup_batches.link(blocks)), schema)
     candidates = pa.concat_tables(_candidates(table, flag) for table, flag in tables)
-    linked = pa.Table.from_batches(links, schema)
     wanted = set(linked["a"].to_pylist()) | set(linked["b"].to_pylist())
     chosen = candidates.filter(
         pa.array([content in wanted for content in candidates["content"].to_pylist()], pa.bool_())
@@ -95,14 +95,8 @@ def decided(new: pa.Table, old: pa.Table | None, threshold: float, cuts: int = 1
 
 
 def _candidates(table: pa.Table, is_indexed: bool) -> pa.Table:
-    count = len(table)
-    columns = {name: table[name] for name in ("doc_id", "content", "signature", "shingles", "chars")}
-    columns |= {
-        "is_indexed": pa.array([is_indexed] * count, pa.bool_()),
-        "preference": pa.array([0] * count, pa.int32()),
-        "date": pa.array([""] * count, pa.string()),
-    }
-    return pa.table({name: columns[name] for name in clusters.CANDIDATE.names}).cast(clusters.CANDIDATE)
+    made = dedup_batches.candidates(dedup_batches.KeepRule(), None, is_indexed, pack(table))
+    return pa.Table.from_batches(made, clusters.CANDIDATE)
 
 
 def as_dict(table: pa.Table) -> dict[str, tuple[str | None, str, int]]:

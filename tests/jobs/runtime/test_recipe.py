@@ -36,7 +36,9 @@ def refused(text):
 
 def test_a_good_recipe():
     recipe = parse_recipe(GOOD, "/r/test.yaml")
-    assert recipe.order == ("documents", *STAGES)
+    later = ("clean", "dedup", "translate", "instruct", "back_translate", "screen", "pairs")
+    assert recipe.order == ("documents", *later)
+    assert set(later) <= set(STAGES)
     assert recipe.settings("clean").min_chars == 10
     assert recipe.upstream("instruct") == "translate"
     assert recipe.recipe.sources[0].path == "/r/corpus.jsonl"

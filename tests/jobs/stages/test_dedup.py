@@ -13,11 +13,13 @@ from pyspark.sql import functions as F
 
 from jobs.stages.components import connected_components
 from jobs.stages.dedup import (
-    ENTRIES,
+    BLOCKS,
+    Decisions,
     DedupSettings,
     ShingleChars,
     decide,
     deduplicate,
+    entries,
     kept_entries,
     sketch,
     with_decisions,
@@ -52,8 +54,8 @@ def frame(spark: SparkSession, rows: list[Row], partitions: int = 2) -> DataFram
     return spark.createDataFrame(rows, SCHEMA).repartition(partitions)
 
 
-def decisions(decided: DataFrame) -> dict[str, tuple[Any, ...]]:
-    return {each["doc_id"]: tuple(each)[1:] for each in decided.collect()}
+def decisions(decided: Decisions) -> dict[str, tuple[Any, ...]]:
+    return {each["doc_id"]: tuple(each)[1:] for each in decided.rows.collect()}
 
 
 def duplicates(docs: DataFrame, settings: DedupSettings = SETTINGS) -> dict[str, str]:
@@ -81,8 +83,8 @@ def test_decisions_are_the_same_whatever_the_partitions_and_the_route(
     ]:
         shuffle_partitions(partitions)
         random.Random(partitions).shuffle(rows)
-        entries = sketch(frame(spark, rows, min(partitions, 7)), settings).persist()
-        found = decisions(decide(entries, None, settings))
+        new = sketch(frame(spark, rows, min(partitions, 7)), settings).persist()
+        found = decisions(decide(new, None, settings))
         expected = expected or found
         assert found == expected
     assert expected is not None
@@ -104,12 +106,12 @@ def test_a_later_batch_is_compared_with_what_was_kept(spark: SparkSession) -> No
     first = sketch(frame(spark, rows[::2]), SETTINGS).persist()
     second = sketch(frame(spark, rows[1::2]), SETTINGS).persist()
     index = kept_entries(first, decide(first, None, SETTINGS)).persist()
-    assert index.schema == ENTRIES
+    assert index.schema == BLOCKS
     by_route = []
     for route in ("driver", "driver", "spark"):
         found = decisions(decide(second, index, SETTINGS.model_copy(update={"components": route})))
         by_route.append(found)
-        kept = {each[0] for each in index.select("doc_id").collect()}
+        kept = {each[0] for each in entries(index).select("doc_id").collect()}
         kept |= {each[1] for each in rows[1::2]} | {name for name, (like, *_) in found.items() if not like}
         assert all(like in kept for like, *_ in found.values() if like)
         assert not set(found) & {each[0] for each in rows[::2]}, "only the batch is decided on"
@@ -218,8 +220,8 @@ def test_rows_come_back_with_reasons(spark: SparkSession) -> None:
 
 
 def test_no_documents_are_no_trouble(spark: SparkSession) -> None:
-    entries = sketch(frame(spark, []), SETTINGS)
-    assert with_decisions(frame(spark, []), decide(entries, entries, SETTINGS)).count() == 0
+    new = sketch(frame(spark, []), SETTINGS)
+    assert with_decisions(frame(spark, []), decide(new, new, SETTINGS)).count() == 0
 
 
 def test_any_column_can_be_compared(spark: SparkSession) -> None:
