@@ -4,15 +4,16 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 LAKE ?= lake
+BENCH ?= build/near_duplicates
 VENV := .venv
 BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 
-.PHONY: help run test lint fmt type bench dist clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-dedup dist clean setup setup-dev apertium
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
 	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
@@ -31,8 +32,17 @@ fmt: setup-dev ## Mend style and format
 type: setup-dev ## Check types
 	$(BIN)/mypy
 
-bench: setup-dev ## Measure speed as ratios to peers, in one run
+bench: setup-dev ## Measure speed as ratios to peers, in one run of some minutes
 	$(BIN)/python benchmarks/sketch.py
+	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs sketches
+	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 --rounds 2 --tools ours baseline rensa-char \
+	  --work $(BENCH) --venvs $(BENCH)/venvs
+
+bench-dedup: setup-dev ## The same with all peers, larger corpora and an increment; hours
+	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs
+	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 100000 500000 --rounds 3 --work $(BENCH) --venvs $(BENCH)/venvs
+	$(BIN)/python -m benchmarks.near_duplicates --sizes 500000 --hot 200000 --tools ours --work $(BENCH)
+	$(BIN)/python -m benchmarks.near_duplicates.increment --documents 1000000 --no-truth --work $(BENCH)
 
 dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
 	rm -rf dist

@@ -124,7 +124,12 @@ def test_a_changed_setting_is_refused_and_rebuilt(spark, finished, tmp_path):
     splits = {row["pair_id"]: row["split"] for row in lake.read("pairs").collect()}
     outcome, _ = run_recipe(spark, recipe, path, rebuild="screen")
     assert set(outcome.new_rows) == {*STAGES, "pairs"}
-    assert [name for name, rows in outcome.new_rows.items() if rows] == ["screen", "dedup_instructions", "dedup_outputs", "pairs"]
+    assert [name for name, rows in outcome.new_rows.items() if rows] == [
+        "screen",
+        "dedup_instructions",
+        "dedup_outputs",
+        "pairs",
+    ]
     assert problems(lake) == []
     pairs = lake.read("pairs").collect()
     assert 0 < len(pairs) < len(splits)

@@ -7,7 +7,10 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -24,6 +27,8 @@ from jobs.stages.dedup import (
     sketch,
     with_decisions,
 )
+from tests.dedup_oracle import entries as oracle_entries
+from tests.dedup_oracle import plain
 
 SETTINGS = DedupSettings(scope="all", threshold=0.7)
 SCHEMA = "doc_id string, revision string, language string, source string, date string, text string"
@@ -70,27 +75,46 @@ def shuffle_partitions(spark: SparkSession) -> Iterator[Any]:
     spark.conf.set("spark.sql.shuffle.partitions", before)
 
 
-def test_decisions_are_the_same_whatever_the_partitions_and_the_route(
-    spark: SparkSession, shuffle_partitions: Any
+WORDS = ["alpha", "beta", "gamma", "delta", "omega", "kappa", "sigma", "theta", "lambda", "zeta"]
+TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), max_size=20)
+PLAIN = DedupSettings(
+    scope="source", threshold=0.7, bins=64, bands=16, rows_per_band=4,
+    shingle_chars=ShingleChars(**dict.fromkeys(ShingleChars.model_fields, 3)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("partitions", "route", "examples"),
+    [(1, "driver", 3), (2, "spark", 1), (7, "driver", 3), (200, "auto", 1)],
+)
+def test_random_corpora_are_decided_as_by_the_plain_way(
+    spark: SparkSession, shuffle_partitions: Any, partitions: int, route: Any, examples: int
 ) -> None:
-    rows = corpus(1, families=5)
-    expected = None
-    for partitions, settings in [
-        (1, SETTINGS),
-        (2, SETTINGS.model_copy(update={"max_driver_links": 0})),
-        (7, SETTINGS.model_copy(update={"components": "driver"})),
-        (200, SETTINGS.model_copy(update={"components": "driver"})),
-    ]:
-        shuffle_partitions(partitions)
-        random.Random(partitions).shuffle(rows)
+    """A source is a corpus of its own, so that one run decides on many; the order of rows is the drawn one."""
+    shuffle_partitions(partitions)
+    settings = PLAIN.model_copy(update={"components": route})
+
+    @hypothesis.settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @hypothesis.given(st.lists(TEXTS, min_size=8, max_size=8), st.randoms(use_true_random=False))
+    def decided_alike(corpora: list[list[str]], order: random.Random) -> None:
+        expected, rows = {}, []
+        for number, texts in enumerate(corpora):
+            source = f"s{number}"
+            expected |= plain(oracle_entries(texts, scope=source), None, settings.least_similarity())
+            rows += [row(f"{source}d{i:03d}", text, source) for i, text in enumerate(texts)]
+        order.shuffle(rows)
         new = sketch(frame(spark, rows, min(partitions, 7)), settings).persist()
         found = decisions(decide(new, None, settings))
-        expected = expected or found
-        assert found == expected
-    assert expected is not None
-    gone = [like for like, *_ in expected.values() if like]
-    assert 5 < len(gone) < 28
-    assert all(expected[like][0] is None for like in gone), "what a duplicate is like must be kept"
+        new.unpersist()
+        assert {name: tuple(each[:3]) for name, each in found.items()} == expected
+
+    decided_alike()
+
+
+def test_a_document_goes_only_for_one_that_stays(spark: SparkSession) -> None:
+    found = duplicates(frame(spark, corpus(1, families=5)))
+    assert 5 < len(found) < 28
+    assert not set(found) & set(found.values())
 
 
 def test_exact_verification_gives_the_same_by_both_routes(spark: SparkSession) -> None:
@@ -191,6 +215,56 @@ def test_odd_rows_have_a_stated_outcome(spark: SparkSession) -> None:
         "short2": "short0",
     }
     assert len(found) == 9_999 + 3
+
+
+def test_hostile_rows_have_a_stated_outcome(spark: SparkSession) -> None:
+    texts = {
+        "huge0": "repeat('seven letters and a few more, ', 1700000)",  # 50 MB
+        "huge1": "repeat('SEVEN letters and a few more - ', 1700000)",
+        "storm0": "concat('a', repeat(decode(unhex('CC81'), 'UTF-8'), 1000000), ' word')",  # combining marks
+        "storm1": "'A word'",
+        "surrogate0": "cast(unhex('61EDA08062') as string)",  # half a pair, as UTF-8 must not hold it
+        "surrogate1": "cast(unhex('61EDA08062') as string)",
+        "cut": "cast(unhex('E4B8') as string)",  # a character's beginning
+    }
+    docs = None
+    for name, text in texts.items():
+        one = spark.range(1).select(F.lit(name).alias("doc_id"), F.expr(text).alias("text"))
+        docs = one if docs is None else docs.union(one)
+    assert docs is not None
+    found = deduplicate(docs, DedupSettings(scope="all")).where("duplicate_of is not null")
+    pairs = {frozenset(each) for each in found.select("doc_id", "duplicate_of").collect()}
+    assert pairs == {frozenset({f"{name}0", f"{name}1"}) for name in ("huge", "storm", "surrogate")}
+
+
+@pytest.mark.parametrize("ids", [["a", "a"], ["a", None]])
+def test_ids_that_do_not_name_a_row_are_refused(spark: SparkSession, ids: list[str | None]) -> None:
+    docs = spark.createDataFrame([(each, "one text") for each in ids], "id string, text string")
+    with pytest.raises(ValueError, match=r"Column id must name each document once.*: (a|None)"):
+        deduplicate(docs, SETTINGS, key="id")
+
+
+def test_a_large_batch_meets_the_index_in_a_shuffle_with_the_same_result(spark: SparkSession) -> None:
+    rows = sorted(corpus(6, families=3))
+    first = sketch(frame(spark, rows[::2]), SETTINGS).persist()
+    index = kept_entries(first, decide(first, None, SETTINGS)).persist()
+    again = [row(rows[0][0], "a new revision of a document that was kept or not"), *rows[1::2]]
+    second = sketch(frame(spark, again), SETTINGS).persist()
+    probed = decide(second, index, SETTINGS)
+    shuffled = decide(second, index, SETTINGS.model_copy(update={"max_looked_up": 0}))
+    assert decisions(probed) == decisions(shuffled)
+    kept = {each[0] for each in entries(index).select("doc_id").collect()}
+    assert probed.superseded == len(kept & {each[0] for each in again})
+    assert shuffled.superseded is None, "not counted"
+
+
+def test_decisions_made_in_spark_choose_the_same_entries(spark: SparkSession) -> None:
+    new = sketch(frame(spark, corpus(7, families=2)), SETTINGS).persist()
+    found = decide(new, None, SETTINGS)
+    here = {each[0] for each in entries(kept_entries(new, found)).select("doc_id").collect()}
+    there = {each[0] for each in entries(kept_entries(new, Decisions(found.rows))).select("doc_id").collect()}
+    assert here == there
+    assert len(here) == 12 - found.rows.where("is_duplicate").count()
 
 
 def test_rows_come_back_with_reasons(spark: SparkSession) -> None:
