@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
 
     add("check", _check, "Check the tables: nothing lost, nothing doubled, every column in place.", lake)
     command = add("clusters", _clusters, "Show what near-duplicate removal did to a lake.", lake)
+    command.add_argument(
+        "--table", choices=["dedup", "dedup_instructions", "dedup_outputs"], default="dedup", help="(default: dedup)"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--markdown", metavar="FILE", help="write Markdown to a file instead")
 
@@ -186,7 +189,7 @@ def _clusters(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands import clusters
     from jobs.stages.dedup_report import as_json, as_markdown
 
-    report = clusters.summarise_lake(_lake(args, log_file))
+    report = clusters.summarise_lake(_lake(args, log_file), args.table)
     if args.json:
         print(as_json(report))
     elif args.markdown:

@@ -21,7 +21,7 @@ from udfs.minhash import SketchPlan
 
 _ENTRIES_PER_PACK: Final = 4_096
 _ENTRIES_PER_POST: Final = 20_000
-_LINKS_PER_ROW: Final = 4_096
+LINKS_PER_ROW: Final = 4_096
 _NULL_ID: Final = id_hashes(pa.array([""])).view(np.int64)[0]
 _LAST_DATE: Final = "\U0010ffff"  # a document without a date comes after all that have one
 
@@ -194,6 +194,13 @@ def probe(sought: Wanted, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Reco
             yield empty_block().append_column("superseded", pa.array([void], pa.int64()))
 
 
+def count_again(sought: Wanted, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Count the entries of documents that come again. Input column: ids. Output column: superseded."""
+    for batch in batches:
+        count = len(sought.ids.found(words(batch.column("ids"))[0]))
+        yield pa.RecordBatch.from_arrays([pa.array([count], pa.int64())], names=["superseded"])
+
+
 def post(buckets: int, is_indexed: bool, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Turn entries into postings, a row a bucket for every 20,000 documents.
 
@@ -230,8 +237,8 @@ def link(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             flags.append(np.full(len(blocks[-1]), is_indexed.as_py()))
     if blocks:
         left, right = clusters.link(np.concatenate(blocks), np.concatenate(flags))
-        starts = range(0, len(left), _LINKS_PER_ROW)
-        cut = [(left[at : at + _LINKS_PER_ROW], right[at : at + _LINKS_PER_ROW]) for at in starts]
+        starts = range(0, len(left), LINKS_PER_ROW)
+        cut = [(left[at : at + LINKS_PER_ROW], right[at : at + LINKS_PER_ROW]) for at in starts]
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array([len(a) for a, _ in cut], pa.int64()),

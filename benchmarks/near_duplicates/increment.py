@@ -2,14 +2,16 @@
 
     python -m benchmarks.near_duplicates.increment --documents 1000000 --new 0.01 --no-truth
 
-Each step runs in a cold process: ``index`` (the old documents, into an empty index), ``new`` (the batch, against the
-index) and ``full`` (all documents, without an index).
+Each step runs in a process of its own: ``index`` (the old documents, into an empty index), ``new`` (the batch, against
+the index) and ``full`` (all documents, without an index), cold, and the last two also in a session that has worked
+through the batch twice before.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,8 +25,8 @@ from benchmarks.near_duplicates import score
 from benchmarks.near_duplicates.child import split_name
 from benchmarks.near_duplicates.rounds import ROOT, Bench
 
-_STEPS = {"index": "old", "new": "new", "full": "docs"}
-_HEADINGS = ("step", "documents", "removed", "work s", "CPU s", "start-up s (CPU s)", "peak MB")
+_STEPS = {"index": "old", "new": "new", "full": "docs", "new, warm": "new", "full, warm": "docs"}
+_HEADINGS = ("step", "documents", "removed", "work s", "CPU s of it", "start-up s (CPU s)", "peak MB")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,10 +82,15 @@ def _round(bench: Bench, tool: str, corpus: Path, number: int) -> list[dict[str,
     rows: list[dict[str, Any]] = []
     bench.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=bench.work) as place:
-        index = Path(place) / "index"
+        index, before = Path(place) / "index", Path(place) / "before"
         for step, table in _STEPS.items():
             documents = corpus / f"{table}.parquet"
-            arguments = [tool, str(documents), "" if step == "full" else str(index), str(bench.threshold)]
+            if step == "new":
+                shutil.copytree(index, before)
+            is_warm = step.endswith("warm")
+            used = "" if step.startswith("full") else str(before if is_warm else index)
+            warm_up = str(corpus / "new.parquet") if is_warm else ""
+            arguments = [tool, str(documents), used, warm_up, str(bench.threshold)]
             usage, report, failure = bench.child(
                 sys.executable, "benchmarks.near_duplicates.increment_child", arguments, f"{corpus.name}-{tool}-{step}"
             )
@@ -100,7 +107,7 @@ def _round(bench: Bench, tool: str, corpus: Path, number: int) -> list[dict[str,
                     "failure": failure,
                 }
             )
-            told = failure or f"work {report['work_s']:.1f} s, CPU {usage['cpu_s']:.1f} s"
+            told = failure or f"work {report['work_s']:.1f} s, CPU of it {report['work_cpu_s']:.1f} s"
             print(f"round {number}, {step}: {told}", file=sys.stderr, flush=True)
             if failure:
                 break
@@ -110,7 +117,7 @@ def _round(bench: Bench, tool: str, corpus: Path, number: int) -> list[dict[str,
 def _markdown(corpus: Path, rows: list[dict[str, Any]]) -> str:
     """Return the least figures of each step, what the new batch costs of a full run, and how the two ways compare."""
     least = {
-        step: {name: min(row[name] for row in rows if row["step"] == step) for name in ("work_s", "cpu_s")}
+        step: {name: min(row[name] for row in rows if row["step"] == step) for name in ("work_s", "work_cpu_s")}
         for step in _STEPS
     }
     lines = [f"### {corpus.name}, {rows[-1]['round']} round(s)", "", _line(_HEADINGS)]
@@ -125,18 +132,22 @@ def _markdown(corpus: Path, rows: list[dict[str, Any]]) -> str:
                     f"{row['documents']:,}",
                     f"{row['documents'] - len(row['kept']):,}",
                     f"{least[step]['work_s']:.1f}",
-                    f"{least[step]['cpu_s']:.1f}",
+                    f"{least[step]['work_cpu_s']:.1f}",
                     f"{min(each['startup_s'] for each in of_step):.1f} "
                     f"({min(each['startup_cpu_s'] for each in of_step):.1f})",
                     f"{max(each['peak_mb'] for each in of_step):,.0f}",
                 ]
             )
         )
-    work, cpu = (least["full"][name] / least["new"][name] for name in ("work_s", "cpu_s"))
+    (work, cpu), (warm_work, warm_cpu) = (
+        [least["full" + state][name] / least["new" + state][name] for name in ("work_s", "work_cpu_s")]
+        for state in ("", ", warm")
+    )
     incremental = {*last["index"]["kept"], *last["new"]["kept"]}
     lines += [
         "",
-        f"A full run takes {work:.2f} times the work seconds and {cpu:.2f} times the CPU seconds of the new batch. "
+        f"A full run takes {work:.1f} times the work seconds and {cpu:.1f} times the CPU seconds of the new batch, "
+        f"{warm_work:.1f} and {warm_cpu:.1f} times in a warm session. "
         f"The index takes {last['index']['index_mb']} MB. Kept in two batches: {len(incremental):,}, "
         f"in one: {len(last['full']['kept']):,}.",
     ]

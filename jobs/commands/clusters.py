@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 from pyspark.sql import DataFrame
@@ -14,41 +14,49 @@ from rich.text import Text
 from jobs.runtime.console import print_block
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.stages.dedup import STAGE, DedupSettings
+from jobs.runtime.schema import DEDUP
+from jobs.stages import STAGES
+from jobs.stages.dedup import TARGETS, DedupSettings
 from jobs.stages.dedup_report import DedupReport, described, headline, summarise, tables
 
-_TABLE: Final = STAGE.name
 
-
-def summarise_lake(lake: Lake, sample: int = 2_000, seed: int = 0) -> DedupReport:
-    """Return the report on a lake's table ``dedup``, under the settings that it was made with.
+def summarise_lake(lake: Lake, table: str = "dedup", sample: int = 2_000, seed: int = 0) -> DedupReport:
+    """Return the report on one of a lake's deduplicated tables, under the settings that it was made with.
 
     Raises:
         BackpromptError: if the lake has no such table, or its settings cannot be read.
     """
-    return summarise(lake.read(_TABLE), "text", settings_of(lake), sample, seed)
+    target = TARGETS[table]
+    docs = lake.read(table)
+    if target.prefix:  # the decisions of an earlier stage make way for those of this one
+        docs = docs.drop(*DEDUP.fieldNames())
+        docs = docs.withColumnsRenamed({target.prefix + name: name for name in DEDUP.fieldNames()})
+    return summarise(docs, target.column, settings_of(lake, table), sample, seed)
 
 
-def settings_of(lake: Lake) -> DedupSettings:
-    """Return the settings that a lake's table ``dedup`` was made with; operational ones have their defaults.
+def settings_of(lake: Lake, table: str = "dedup") -> DedupSettings:
+    """Return the settings that a lake's table was deduplicated with; operational ones have their defaults.
 
     Raises:
         BackpromptError: if the lake has no such table, or it was made by another version of Backprompt.
     """
-    lake.read(_TABLE)
+    lake.read(table)
+    stage = STAGES[table]
     settings: dict[str, Any] = {}
-    for key, value in json.loads(lake.properties(_TABLE).get("settings", "{}")).items():
+    for key, value in json.loads(lake.properties(table).get("settings", "{}")).items():
         group, _, name = key.rpartition(".")
         (settings.setdefault(group, {}) if group else settings)[name] = value
-    version, problem = settings.pop("version", None), f"this is version {STAGE.version} of the stage"
-    if version == STAGE.version:
+    version, problem = settings.pop("version", None), f"this is version {stage.version} of the stage"
+    if version == stage.version:
         try:
-            return DedupSettings.model_validate(settings)
+            made_with = stage.settings.model_validate(settings)
+            assert isinstance(made_with, DedupSettings)
+            return made_with
         except ValidationError as error:
             problem = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
     raise BackpromptError(
-        f"Table {_TABLE} of {lake} was made by another version of Backprompt, or not by it: {problem}. "
-        f"Use the version that made it, or run with --rebuild {_TABLE}"
+        f"Table {table} of {lake} was made by another version of Backprompt, or not by it: {problem}. "
+        f"Use the version that made it, or run with --rebuild {table}"
     )
 
 

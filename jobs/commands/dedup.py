@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -60,13 +62,13 @@ def deduplicate_files(spark: SparkSession, request: DedupRequest) -> None:
     docs = _read(spark, request.input, kind)
     _check(docs, request)
     index = None if request.index is None else open_index(spark, request.index, request.settings)
-    new = dedup.sketch(docs, request.settings, request.column, request.id_column).persist()
+    with _about(request.input):
+        new = dedup.sketch(docs, request.settings, request.column, request.id_column).persist()
     try:
-        try:
+        with _about(request.input):
             dedup.refuse_repeated(new, request.id_column)
-        except ValueError as error:
-            raise BackpromptError(f"{request.input}: {error}") from None
-        batch_id = index.next_batch() if index else 0
+        # Any number greater than those before it; the entries of a document that comes again are void whatever theirs.
+        batch_id = time.time_ns() // 1_000_000
         decisions = dedup.decide(new, index.before(batch_id) if index else None, request.settings)
         if "rejected_for" not in docs.columns:
             docs = docs.withColumn("rejected_for", F.array().cast("array<string>"))
@@ -147,6 +149,15 @@ def forget_ids(spark: SparkSession, location: str, file: Path) -> int:
         raise BackpromptError(f"--forget {file}: cannot be read as UTF-8 text: {error}") from error
     index = open_index(spark, location, None)
     return index.forget(spark.createDataFrame([(each,) for each in ids], "doc_id string"))
+
+
+@contextmanager
+def _about(location: str) -> Iterator[None]:
+    """Name the table that does not fit."""
+    try:
+        yield
+    except ValueError as error:
+        raise BackpromptError(f"{location}: {error}") from None
 
 
 def _format(spark: SparkSession, location: str) -> Format:

@@ -38,11 +38,6 @@ class DedupIndex:
             return None
         return self.lake.read(self.table, INDEX).where(F.col("batch_id") < batch_id)
 
-    def next_batch(self) -> int:
-        """Return the number after that of the last batch."""
-        last = (self.lake.read(self.table, INDEX).agg(F.max("batch_id")).first() or [None])[0]
-        return 0 if last is None else int(last) + 1
-
     def append(self, blocks: DataFrame, app_id: str, batch_id: int) -> None:
         """Add a batch's entries, once. Input columns: BLOCKS."""
         self.lake.append(blocks.withColumn("batch_id", F.lit(batch_id).cast("long")), self.table, app_id, batch_id)

@@ -100,7 +100,7 @@ class DedupSettings(StageSettings):
     components: Literal["auto", "driver", "spark"] = Field("auto", json_schema_extra=OPERATIONAL)
     """Where clusters are put together: in the driver, over Spark, or in the driver if there are few links."""
     max_driver_links: int = Field(2_000_000, ge=0, json_schema_extra=OPERATIONAL)
-    """Links that ``components: auto`` takes into the driver; each takes up to some 600 bytes there."""
+    """Links that ``components: auto`` takes into the driver, to some thousands; each takes up to 600 bytes there."""
     max_looked_up: int = Field(400_000, ge=0, json_schema_extra=OPERATIONAL)
     """Documents of a batch up to which the index is searched for their keys, in one pass and without a shuffle; each
     takes some 300 bytes in every task. The keys of a larger batch and the index meet in a shuffle."""
@@ -204,13 +204,18 @@ def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> De
         old, superseded = _indexed(new, old, settings)
     links = _links(new, old).persist()
     try:
-        in_driver = settings.components == "driver"
-        if settings.components == "auto":
-            count = (links.agg(F.sum("links")).first() or [0])[0] or 0
-            in_driver = count <= settings.max_driver_links
-        if in_driver:
-            return _decide_in_driver(links, new, old, settings, superseded)
-        return Decisions(_decide_in_spark(links, new, old, settings), superseded=superseded)
+        if settings.components == "spark":
+            found = None
+        elif settings.components == "driver":
+            found = links.toArrow()
+        else:
+            # One row more than may come: all are here if fewer came.
+            most = settings.max_driver_links // dedup_batches.LINKS_PER_ROW
+            found = links.limit(most + 1).toArrow()
+            found = found if len(found) <= most else None
+        if found is None:
+            return Decisions(_decide_in_spark(links, new, old, settings), superseded=superseded)
+        return _decide_in_driver(found, new, old, settings, superseded)
     finally:
         links.unpersist()
         if old is not None:
@@ -317,13 +322,20 @@ def _indexed(new: DataFrame, old: DataFrame, settings: DedupSettings) -> tuple[D
         ids = entries(new).select("doc_id")
         return _without(old, ids).persist(), None
     found = new.select(*BLOCKS.fieldNames()).mapInArrow(dedup_batches.wanted, _WANTED).toArrow()
+    sought = dedup_batches.wanted_of(found)
     scopes = {scope for row in found["scopes"].to_pylist() for scope in row}
     is_in_scope = F.coalesce(F.col("scope").isin(sorted(scopes - {None})), F.lit(False))
-    old = old.where(is_in_scope | F.col("scope").isNull() if None in scopes else is_in_scope)
-    probe = partial(dedup_batches.probe, dedup_batches.wanted_of(found))
+    if None in scopes:
+        is_in_scope |= F.col("scope").isNull()
     schema = StructType([*BLOCKS.fields, StructField("superseded", LongType())])
-    hits = old.select(*BLOCKS.fieldNames()).mapInArrow(probe, schema).persist()
-    superseded = (hits.agg(F.sum("superseded")).first() or [0])[0] or 0
+    blocks = old.where(is_in_scope).select(*BLOCKS.fieldNames())
+    hits = blocks.mapInArrow(partial(dedup_batches.probe, sought), schema).persist()
+    counts = hits.select("superseded")
+    if settings.scope != "all":
+        # A document may come again in another scope. It is compared with nothing there, but its entry has to go.
+        elsewhere = old.where(~is_in_scope).select("ids")
+        counts = counts.union(elsewhere.mapInArrow(partial(dedup_batches.count_again, sought), "superseded long"))
+    superseded = (counts.agg(F.sum("superseded")).first() or [0])[0] or 0
     return hits, superseded
 
 
@@ -362,9 +374,8 @@ def _candidates(new: DataFrame, old: DataFrame | None, chosen: pa.Array | None, 
 
 
 def _decide_in_driver(
-    link_rows: DataFrame, new: DataFrame, old: DataFrame | None, settings: DedupSettings, superseded: int | None
+    rows: pa.Table, new: DataFrame, old: DataFrame | None, settings: DedupSettings, superseded: int | None
 ) -> Decisions:
-    rows = link_rows.toArrow()
     links = pa.table({end: dedup_batches.contents(rows[end]) for end in ("a", "b")})
     chosen = pc.unique(pa.concat_arrays([links["a"].combine_chunks(), links["b"].combine_chunks()]))
     linked = _candidates(new, old, chosen, settings).toArrow()

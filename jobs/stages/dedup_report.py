@@ -21,9 +21,8 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.console import printable
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.reasons import Reason
 from jobs.sources.sampling import sampling_position
-from jobs.stages.dedup import DedupSettings
+from jobs.stages.dedup import TARGETS, DedupSettings
 from udfs import clusters, minhash
 
 CLUSTERS_SHOWN: Final = 20
@@ -246,7 +245,8 @@ def _marked(docs: DataFrame, column: str, key: str) -> DataFrame:
     def optional(name: str, kind: str) -> Column:
         return (F.col(name) if name in docs.columns else F.lit(None)).cast(kind)
 
-    is_superseded = F.array_contains(optional("rejected_for", "array<string>"), Reason.SUPERSEDED.value)
+    reasons = F.array(*(F.lit(target.superseded.value) for target in TARGETS.values()))
+    is_superseded = F.arrays_overlap(optional("rejected_for", "array<string>"), reasons)
     names = ("duplicate_of", "cluster_id", "language", "source")
     return docs.select(
         optional(key, "string").alias("doc_id"),

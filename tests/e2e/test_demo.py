@@ -213,3 +213,13 @@ def test_a_lake_can_be_a_catalog_schema(spark, finished):
         assert outcome.new_rows == {"clean": 0}
     finally:
         spark.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+@pytest.mark.parametrize("table", ["dedup", "dedup_instructions", "dedup_outputs"])
+def test_clusters_of_every_deduplicated_table(finished, table, capsys):
+    assert main(["clusters", "--lake", str(finished.path), "--table", table, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    rows = finished.lake.read(table)
+    reason = f"{table}.duplicate"
+    assert report["documents"] == rows.count()
+    assert report["duplicates"] == rows.where(F.array_contains("rejected_for", reason)).count()

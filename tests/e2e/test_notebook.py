@@ -36,5 +36,5 @@ def test_dedup_runs(spark, monkeypatch, capsys, tmp_path):
     made = run_cells("dedup.py")
     assert made["kept"].count() == docs.count()
     shown = capsys.readouterr().out
-    for expected in ("entries in the index", "stimated", "deduped_lines", "20 of them duplicates"):
+    for expected in ("entries in the index", "minus exact similarity", "deduped_lines", "20 of them duplicates"):
         assert expected in shown, expected

@@ -30,14 +30,12 @@ def held(frame: DataFrame | None) -> set[str]:
 
 
 def test_batches_see_earlier_ones_and_a_repeated_append_does_nothing(spark: SparkSession, index: DedupIndex) -> None:
-    assert index.next_batch() == 0
     assert index.before(0) is None
     index.append(blocks(spark, ("a", "cat_Latn", "u dos tres"), ("b", "spa_Latn", "uno dos tres")), "app", 0)
     index.append(blocks(spark, ("c", "cat_Latn", "quatre cinc")), "app", 1)
     index.append(blocks(spark, ("again", "cat_Latn", "quatre cinc")), "app", 1)
     assert held(index.before(1)) == {"a", "b"}
     assert held(index.before(2)) == {"a", "b", "c"}
-    assert index.next_batch() == 2
 
 
 def test_documents_are_taken_out(spark: SparkSession, index: DedupIndex) -> None:

@@ -258,6 +258,14 @@ def test_a_large_batch_meets_the_index_in_a_shuffle_with_the_same_result(spark: 
     assert shuffled.superseded is None, "not counted"
 
 
+def test_a_document_that_changed_its_scope_is_superseded(spark: SparkSession) -> None:
+    settings = DedupSettings(scope="language")
+    words = " ".join(f"word{i}" for i in range(50))
+    index = sketch(frame(spark, [row("a", words), row("b", "other words")]), settings).persist()
+    new = sketch(frame(spark, [row("a", words, language="sco_Latn")]), settings).persist()
+    assert decide(new, index, settings).superseded == 1
+
+
 def test_decisions_made_in_spark_choose_the_same_entries(spark: SparkSession) -> None:
     new = sketch(frame(spark, corpus(7, families=2)), SETTINGS).persist()
     found = decide(new, None, SETTINGS)
