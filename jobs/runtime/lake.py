@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.readwriter import DataStreamReader
 
 PREFIX: Final = "backprompt."
+_REDACTED: Final = "*********(redacted)"
 _CATALOG_NAME: Final = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
 
@@ -131,10 +132,14 @@ class Lake:
     def properties(self, table: str) -> dict[str, str]:
         """Return Backprompt's own properties of the table, without their prefix."""
         if table not in self._properties:
-            # Not DESCRIBE DETAIL, which adds up the table's files for it.
             rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.sql_name(table)}").collect()
+            found: dict[str, str] = {row["key"]: row["value"] for row in rows}
+            if _REDACTED in found.values():  # Spark hides a value that speaks of a token or a secret, settings too
+                # Slower, as it adds up the table's files.
+                row = self.delta(table).detail().select("properties").first()
+                found = row["properties"] if row else {}
             self._properties[table] = {
-                row["key"].removeprefix(PREFIX): row["value"] for row in rows if row["key"].startswith(PREFIX)
+                key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)
             }
         return self._properties[table]
 
