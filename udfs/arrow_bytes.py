@@ -35,10 +35,14 @@ def binary_rows(values: npt.NDArray[Any]) -> pa.Array:
 
 def ragged_rows(values: Ints, counts: Ints) -> pa.Array:
     """Turn the first ``counts[i]`` values of each row i into binary values, little-endian."""
-    taken = np.arange(values.shape[1]) < counts[:, None]
+    return cut_rows(values[np.arange(values.shape[1]) < counts[:, None]], counts)
+
+
+def cut_rows(values: Ints, counts: Ints) -> pa.Array:
+    """Cut values into binary values of ``counts[i]`` each, little-endian."""
     offsets = np.concatenate([[0], np.cumsum(counts)]) * values.dtype.itemsize
-    flat = np.ascontiguousarray(values[taken])
-    made = pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(flat)])
+    flat = np.ascontiguousarray(values)
+    made = pa.Array.from_buffers(pa.large_binary(), len(counts), [None, pa.py_buffer(offsets), pa.py_buffer(flat)])
     return made.cast(pa.binary())
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from udfs import clusters, minhash
 from udfs.arrow_bytes import binary_parts, binary_rows, ragged_rows, words
-from udfs.dedup_blocks import BLOCK, ENTRY, empty_block, pack, repacked, unpack
+from udfs.dedup_blocks import BLOCK, ENTRY, empty_block, pack, repacked, unpack, unpack_some
 from udfs.key_filter import KeyFilter, id_hashes
 from udfs.minhash import SketchPlan
 
@@ -43,6 +43,16 @@ class Wanted:
     keys: KeyFilter
     ids: KeyFilter
     doc_ids: pa.Array
+    scopes: frozenset[str | None]
+
+    def repeated(self) -> pa.Array:
+        """Return the ids that are null or name more than one document, null and ascending."""
+        if len(self.ids.keys) == len(self.doc_ids) and not self.doc_ids.null_count:
+            return self.doc_ids.slice(0, 0)
+        found = pc.value_counts(self.doc_ids)
+        ids, counts = found.field("values"), found.field("counts")
+        chosen = ids.filter(pc.or_(pc.is_null(ids), pc.greater(counts, 1)))
+        return chosen.take(pc.sort_indices(chosen, null_placement="at_start"))
 
 
 def sketch(plan: SketchPlan, exact: bool, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -162,7 +172,8 @@ def wanted_of(rows: pa.Table) -> Wanted:
     tables = [pa.ipc.open_stream(each.as_buffer()).read_all() for each in rows["ids"]]
     doc_ids = pa.concat_tables([ENTRY.empty_table().select(["doc_id"]), *tables])["doc_id"].combine_chunks()
     none = np.zeros(0, np.uint64)
-    return Wanted(KeyFilter.of(np.concatenate([none, *keys])), KeyFilter.of(id_hashes(doc_ids)), doc_ids)
+    scopes = frozenset(scope for row in rows["scopes"].to_pylist() for scope in row)
+    return Wanted(KeyFilter.of(np.concatenate([none, *keys])), KeyFilter.of(id_hashes(doc_ids)), doc_ids, scopes)
 
 
 def probe(sought: Wanted, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -172,23 +183,13 @@ def probe(sought: Wanted, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Reco
     the index that holds some, the number of entries of documents that come again.
     """
     for batch in batches:
-        if not len(batch):
-            continue
-        flat, bounds = words(batch.column("keys"))
-        hit = np.unique(np.searchsorted(bounds, sought.keys.found(flat), "right") - 1)
-        flat, bounds = words(batch.column("ids"))
-        again = np.unique(np.searchsorted(bounds, sought.ids.found(flat), "right") - 1)
-        touched = np.union1d(hit, again)
-        if not len(touched):
-            continue
-        held = unpack(batch, touched)
+        with_key, with_id = (
+            those.found(words(batch.column(name))[0]) for name, those in (("keys", sought.keys), ("ids", sought.ids))
+        )
+        held = unpack_some(batch, with_key, with_id)
         is_void = pc.is_in(held["doc_id"], sought.doc_ids)
         void = pc.sum(is_void).as_py() or 0
-        flat, bounds = words(held["keys"].combine_chunks())
-        rows = np.unique(np.searchsorted(bounds, sought.keys.found(flat), "right") - 1)
-        is_hit = np.zeros(len(held), np.bool_)
-        is_hit[rows] = True
-        for block in pack(held.filter(pc.and_not(pa.array(is_hit), is_void))):
+        for block in pack(held.filter(pc.invert(is_void))):
             yield block.append_column("superseded", pa.array([0] * len(block), pa.int64()))
         if void:
             yield empty_block().append_column("superseded", pa.array([void], pa.int64()))

@@ -14,12 +14,14 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.arrow_bytes import wide, words
+from udfs.arrow_bytes import cut_rows, wide, words
 from udfs.key_filter import id_hashes
 
+Places = npt.NDArray[np.int64]
 ENTRY: Final = pa.schema(
     [
         pa.field("doc_id", pa.string()),
@@ -70,6 +72,35 @@ def unpack(blocks: pa.RecordBatch, rows: Iterable[int] | None = None) -> pa.Tabl
     return pa.concat_tables(
         [ENTRY.empty_table(), *(_unpacked(scopes[row], keys[row], payloads[row].as_buffer()) for row in chosen)]
     )
+
+
+def unpack_some(blocks: pa.RecordBatch, key_places: Places, id_places: Places) -> pa.Table:
+    """Return the entries that have a key, or an id, at one of the places; columns of ``ENTRY``.
+
+    Places are those in all ``keys``, or all ``ids``, of the blocks one after another, ascending.
+    """
+    keys, key_bounds = words(blocks.column("keys"))
+    id_bounds = words(blocks.column("ids"))[1]
+    key_blocks, id_blocks = (np.searchsorted(bounds, places, "right") - 1
+                             for bounds, places in ((key_bounds, key_places), (id_bounds, id_places)))  # fmt: skip
+    touched = np.union1d(key_blocks, id_blocks)
+    key_cuts, id_cuts = (np.searchsorted(each, np.append(touched, len(blocks))) for each in (key_blocks, id_blocks))
+    chosen, flat, counts = [], [], []
+    for at, row in enumerate(touched.tolist()):
+        held = pa.ipc.open_stream(blocks.column("payload")[row].as_buffer()).read_next_batch()
+        ends = key_bounds[row] + np.cumsum(held.column("key_count"))
+        with_key = np.searchsorted(ends, key_places[key_cuts[at] : key_cuts[at + 1]], "right")
+        rows = np.union1d(with_key, id_places[id_cuts[at] : id_cuts[at + 1]] - id_bounds[row])
+        chosen.append(held.take(pa.array(rows)))
+        counts.append(np.asarray(chosen[-1].column("key_count")))
+        flat += [keys[end - count : end] for end, count in zip(ends[rows], counts[-1], strict=True)]
+    if not chosen:
+        return ENTRY.empty_table()
+    table = pa.Table.from_batches(chosen)
+    scopes = np.repeat(touched, [len(each) for each in chosen])
+    table = table.append_column("scope", blocks.column("scope").take(pa.array(scopes)))
+    table = table.append_column("keys", cut_rows(np.concatenate(flat), np.concatenate(counts)))
+    return table.select(ENTRY.names).cast(ENTRY)
 
 
 def empty_block() -> pa.RecordBatch:

@@ -66,13 +66,14 @@ def deduplicate_files(spark: SparkSession, request: DedupRequest) -> None:
         new = dedup.sketch(docs, request.settings, request.column, request.id_column).persist()
     try:
         with _about(request.input):
-            dedup.refuse_repeated(new, request.id_column)
+            sought = dedup.wanted(new, request.settings) if index else None
+            dedup.refuse_repeated(new, request.id_column, sought)
         # Any number greater than those before it; the entries of a document that comes again are void whatever theirs.
         batch_id = time.time_ns() // 1_000_000
-        decisions = dedup.decide(new, index.before(batch_id) if index else None, request.settings)
+        decisions = dedup.decide(new, index.before(batch_id) if index else None, request.settings, sought)
         if "rejected_for" not in docs.columns:
             docs = docs.withColumn("rejected_for", F.array().cast("array<string>"))
-        marked = dedup.with_decisions(docs, decisions, key=request.id_column)
+        marked = dedup.with_decisions(docs, decisions, column=request.column, key=request.id_column)
         marked = marked.withColumn(IS_DUPLICATE, F.col("duplicate_of").isNotNull())
         mode = "overwrite" if request.overwrite else "errorifexists"
         with concurrent_writers(spark, 2):

@@ -87,7 +87,9 @@ def write_deduplicated(work: Work) -> DataFrame:
         decisions = dedup.decide(new, old, settings)
         entries = dedup.kept_entries(new, decisions)
         index.append(entries, f"{work.batch.app_id}/{index.table}", work.batch.batch_id)
-        newest = dedup.with_decisions(docs.where("is_newest"), decisions, target.duplicate, prefix=target.prefix)
+        newest = dedup.with_decisions(
+            docs.where("is_newest"), decisions, target.duplicate, target.column, prefix=target.prefix
+        )
         older = _superseded(docs, work.stage.adds, target.superseded)
         work.append(newest.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
         if decisions.superseded != 0:

@@ -15,6 +15,12 @@ from udfs import dedup_batches
 INDEX: Final = StructType([*BLOCKS.fields, StructField("batch_id", LongType(), False)])
 # A batch reads no more than the scopes that it has documents of.
 PARTITION_BY: Final = ("scope",)
+# Hashes cannot be compressed. Small row groups are what one file is read by in several tasks, in little memory.
+_PARQUET: Final = {
+    "compression": "uncompressed",
+    "parquet.block.size": str(16 << 20),
+    "parquet.block.size.row.check.min": "16",
+}
 _NAMES: Final = "batch_id long, block string, doc_id string"
 
 
@@ -40,7 +46,8 @@ class DedupIndex:
 
     def append(self, blocks: DataFrame, app_id: str, batch_id: int) -> None:
         """Add a batch's entries, once. Input columns: BLOCKS."""
-        self.lake.append(blocks.withColumn("batch_id", F.lit(batch_id).cast("long")), self.table, app_id, batch_id)
+        numbered = blocks.withColumn("batch_id", F.lit(batch_id).cast("long"))
+        self.lake.append(numbered, self.table, app_id, batch_id, options=_PARQUET)
 
     def forget(self, ids: DataFrame, before: int | None = None) -> int:
         """Take documents out; their copies that come later are new documents then.

@@ -149,13 +149,22 @@ class Lake:
         self.spark.sql(f"ALTER TABLE {self.sql_name(table)} SET {_table_properties(named)}")
         self._properties.pop(table, None)
 
-    def append(self, rows: DataFrame, table: str, app_id: str, version: int, rows_per_file: int | None = None) -> None:
+    def append(
+        self,
+        rows: DataFrame,
+        table: str,
+        app_id: str,
+        version: int,
+        rows_per_file: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         """Append rows once: a write with the same ``app_id`` and a version already written does nothing.
 
         Delta decides before it runs the plan, so a repeated batch costs no model work. ``rows_per_file`` bounds the
-        files, and with them what a batch of the next stage reads.
+        files, and with them what a batch of the next stage reads. ``options`` are Parquet's.
         """
-        writer = rows.write.format("delta").mode("append").option("txnAppId", app_id).option("txnVersion", version)
+        writer = rows.write.format("delta").mode("append").options(**(options or {}))
+        writer = writer.option("txnAppId", app_id).option("txnVersion", version)
         if rows_per_file is not None:
             writer = writer.option("maxRecordsPerFile", rows_per_file)
         if self.is_catalog:

@@ -40,7 +40,7 @@ _LOCAL: Final = {
     "spark.log.level": "WARN",
     # Jobs of seconds to minutes whose heavy work is not Java's: the second compiler would take more than it gives back.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    "spark.python.daemon.module": "udfs.daemon",
+    "spark.python.daemon.module": "jobs.runtime.python_daemon",
 }
 
 

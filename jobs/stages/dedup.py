@@ -32,6 +32,7 @@ from jobs.runtime.schema import DEDUP
 from jobs.stages.base import Stage, StageSettings
 from jobs.stages.components import connected_components
 from udfs import clusters, dedup_batches, dedup_blocks, minhash
+from udfs.dedup_batches import Wanted
 from udfs.folding import CLASSES
 from udfs.minhash import MAX_SHINGLE_CHARS, SketchPlan
 from udfs.settings import OPERATIONAL, Settings
@@ -188,7 +189,23 @@ def entries(blocks: DataFrame) -> DataFrame:
     return blocks.select(*BLOCKS.fieldNames()).mapInArrow(dedup_batches.unpacked, ENTRIES)
 
 
-def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> Decisions:
+def wanted(blocks: DataFrame, settings: DedupSettings) -> Wanted | None:
+    """Gather in the driver what a batch looks for in an index: its band keys and ids.
+
+    None if there are more than ``max_looked_up`` documents: too many keys to take to every task.
+
+    Input columns: BLOCKS.
+    """
+    size = blocks.agg(F.sum("entries")).first()
+    if size is None or (size[0] or 0) > settings.max_looked_up:
+        return None
+    rows = blocks.select(*BLOCKS.fieldNames()).mapInArrow(dedup_batches.wanted, _WANTED).toArrow()
+    return dedup_batches.wanted_of(rows)
+
+
+def decide(
+    new: DataFrame, old: DataFrame | None, settings: DedupSettings, sought: Wanted | None = None
+) -> Decisions:
     """Decide which documents of a batch are duplicates.
 
     Each is compared with the rest of its batch and with the kept documents of earlier ones. Entries in ``old`` of
@@ -197,11 +214,12 @@ def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> De
 
     Runs Spark jobs over ``new`` several times, so it should be a table or persisted; ``old`` is read once.
 
-    Input columns: BLOCKS, in both. ``old`` holds the kept entries of earlier batches.
+    Input columns: BLOCKS, in both. ``old`` holds the kept entries of earlier batches. ``sought`` is what ``wanted``
+    gave, if it was called.
     """
     superseded: int | None = 0
     if old is not None:
-        old, superseded = _indexed(new, old, settings)
+        old, superseded = _indexed(new, old, settings, sought or wanted(new, settings))
     links = _links(new, old).persist()
     try:
         if settings.components == "spark":
@@ -240,28 +258,36 @@ def deduplicate(
     new = sketch(docs, settings, column, key).persist()
     try:
         refuse_repeated(new, key)
-        return with_decisions(docs, decide(new, None, settings), key=key)
+        return with_decisions(docs, decide(new, None, settings), column=column, key=key)
     finally:
         new.unpersist()
 
 
 def with_decisions(
-    docs: DataFrame, decisions: Decisions, reason: Reason = Reason.DUPLICATE, key: str = "doc_id", prefix: str = ""
+    docs: DataFrame,
+    decisions: Decisions,
+    reason: Reason = Reason.DUPLICATE,
+    column: str = "text",
+    key: str = "doc_id",
+    prefix: str = "",
 ) -> DataFrame:
     """Add the columns of DEDUP to documents, and the reason to ``rejected_for`` if they have it.
 
-    Input columns: ``key``, any others. Output columns: those of ``docs`` and of DEDUP, with ``prefix``.
+    A document whose text is null was compared with none, and gets nothing, even where another has its id.
+
+    Input columns: ``key``, ``column``, any others. Output columns: those of ``docs`` and of DEDUP, with ``prefix``.
     """
     added = {prefix + name: name for name in DEDUP.fieldNames()}
     others = [name for name in docs.columns if name not in added]
     named = decisions.rows.select(
-        F.col("doc_id").cast(docs.schema[key].dataType).alias(key),
+        F.col("doc_id").cast(docs.schema[key].dataType).alias("decided_id"),
         F.col("is_duplicate").alias("is_duplicate_here"),
         *(F.col(name).alias(new) for new, name in added.items()),
     )
     if decisions.local is not None and len(decisions.local) <= _MOST_VALUES:
         named = F.broadcast(named)
-    joined = docs.select(*others).join(named, on=key, how="left")
+    is_theirs = (F.col(key) == F.col("decided_id")) & F.col(column).isNotNull()
+    joined = docs.select(*others).join(named, is_theirs, how="left")
     result = {name: F.col(name) for name in [*others, *added]}
     if "rejected_for" in result:
         result["rejected_for"] = F.when(
@@ -282,23 +308,33 @@ def kept_entries(new: DataFrame, decisions: Decisions) -> DataFrame:
     return _without(new, decisions.rows.where("is_duplicate").select("doc_id"))
 
 
-def refuse_repeated(blocks: DataFrame, key: str = "doc_id") -> None:
-    """Make sure that no two documents have the same id, or one has none. Input columns: BLOCKS.
+def refuse_repeated(blocks: DataFrame, key: str = "doc_id", sought: Wanted | None = None) -> None:
+    """Make sure that no two documents have the same id, or one has none.
+
+    Input columns: BLOCKS. ``sought`` is what ``wanted`` gave, if it was called: it saves a shuffle.
 
     Raises:
         ValueError: naming some.
     """
+    if sought is not None:
+        names = sought.repeated().slice(0, 5).to_pylist()
+    else:
+        names = _repeated(blocks)
+    if names:
+        raise ValueError(
+            f"Column {key} must name each document once, but some values are null or in more than one row: "
+            f"{', '.join(map(str, names))}. Choose another column, or drop the repeated rows."
+        )
+
+
+def _repeated(blocks: DataFrame) -> list[str | None]:
     hashes = blocks.select("ids").mapInArrow(dedup_batches.id_hashes_of, "id long")
     again = hashes.groupBy("id").count().where("count > 1").select("id")
     found = [row["id"] for row in again.limit(5).collect()]
-    if found:
-        wanted = partial(dedup_batches.ids_of, found)
-        names = blocks.select(*BLOCKS.fieldNames()).mapInArrow(wanted, "doc_id string").distinct().limit(5).collect()
-        shown = ", ".join(str(row["doc_id"]) for row in names)
-        raise ValueError(
-            f"Column {key} must name each document once, but some values are null or in more than one row: {shown}. "
-            "Choose another column, or drop the repeated rows."
-        )
+    if not found:
+        return []
+    names = blocks.select(*BLOCKS.fieldNames()).mapInArrow(partial(dedup_batches.ids_of, found), "doc_id string")
+    return [row["doc_id"] for row in names.distinct().limit(5).collect()]
 
 
 def _without(blocks: DataFrame, ids: DataFrame) -> DataFrame:
@@ -311,21 +347,19 @@ def _optional(docs: DataFrame, name: str) -> Column:
     return (F.col(name) if name in docs.columns else F.lit(None)).cast("string").alias(name)
 
 
-def _indexed(new: DataFrame, old: DataFrame, settings: DedupSettings) -> tuple[DataFrame, int | None]:
+def _indexed(
+    new: DataFrame, old: DataFrame, settings: DedupSettings, sought: Wanted | None
+) -> tuple[DataFrame, int | None]:
     """Choose what of the index matters to a batch: persisted blocks, and how many of its entries are void.
 
     Input columns: BLOCKS, in both. Output columns: BLOCKS, perhaps others.
     """
-    size = new.agg(F.sum("entries")).first()
-    if size is None or (size[0] or 0) > settings.max_looked_up:
-        # Too many keys to take to every task: all of the index's go through the shuffle with them.
+    if sought is None:
+        # All keys of the index go through the shuffle with those of the batch.
         ids = entries(new).select("doc_id")
         return _without(old, ids).persist(), None
-    found = new.select(*BLOCKS.fieldNames()).mapInArrow(dedup_batches.wanted, _WANTED).toArrow()
-    sought = dedup_batches.wanted_of(found)
-    scopes = {scope for row in found["scopes"].to_pylist() for scope in row}
-    is_in_scope = F.coalesce(F.col("scope").isin(sorted(scopes - {None})), F.lit(False))
-    if None in scopes:
+    is_in_scope = F.coalesce(F.col("scope").isin(sorted(each for each in sought.scopes if each is not None)), F.lit(False))
+    if None in sought.scopes:
         is_in_scope |= F.col("scope").isNull()
     schema = StructType([*BLOCKS.fields, StructField("superseded", LongType())])
     blocks = old.where(is_in_scope).select(*BLOCKS.fieldNames())

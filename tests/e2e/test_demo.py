@@ -148,11 +148,10 @@ def test_another_recipe_and_a_torn_rebuild_are_refused(spark, finished, tmp_path
         run_recipe(spark, finished.recipe, finished.path, stages=("screen",), rebuild="screen")
     path = tmp_path / "lake"
     shutil.copytree(finished.path, path)
-    # As if a run had been killed between emptying `screen` and `pairs`.
+    # As if a run had been killed between emptying `screen` and what is made from it.
     Lake(spark, str(path)).set_properties("screen", {"generation": "1"})
-    with pytest.raises(
-        BackpromptError, match=r"table screen, which it was made from, has been made again.*--rebuild pairs"
-    ):
+    expected = r"table screen, which it was made from, has been made again.*--rebuild dedup_instructions"
+    with pytest.raises(BackpromptError, match=expected):
         run_recipe(spark, finished.recipe, path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def children() -> set[int]:
     """Ids of this process's children, the dead but unreaped ones included."""
-    return {int(word) for task in Path("/proc/self/task").iterdir() for word in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has just ended; its children are another's now
+            found |= {int(word) for word in (thread / "children").read_text().split()}
+    return found
 
 
 @pytest.fixture(autouse=True)

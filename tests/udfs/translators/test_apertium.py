@@ -392,7 +392,11 @@ def signalled(program: str, signum: int) -> Iterator[list[int]]:
     def watch() -> None:
         while not sent and not done.is_set():
             for children in Path("/proc/self/task").glob("*/children"):
-                for pid in children.read_text().split():
+                try:
+                    pids = children.read_text().split()
+                except OSError:  # that thread has just ended
+                    continue
+                for pid in pids:
                     with_name = Path("/proc", pid, "comm")
                     # The kernel keeps 15 characters.
                     if with_name.exists() and with_name.read_text().strip() == program[:15] and not sent:

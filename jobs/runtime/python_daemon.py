@@ -40,6 +40,8 @@ def _load() -> None:
     batch = pa.RecordBatch.from_arrays([pa.array(["some words"] * 2, pa.string())] * len(names), names=names)
     blocks = list(dedup_batches.sketch(SketchPlan((9, 5, 6, 6, 9), 256, 25, 10), False, [batch]))
     list(dedup_batches.link(dedup_batches.post(64, False, blocks)))
+    sought = dedup_batches.wanted_of(pa.Table.from_batches(list(dedup_batches.wanted(blocks))))
+    list(dedup_batches.probe(sought, blocks))
 
 
 if __name__ == "__main__":
