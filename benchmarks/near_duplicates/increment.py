@@ -2,9 +2,9 @@
 
     python -m benchmarks.near_duplicates.increment --documents 1000000 --new 0.01 --no-truth
 
-Each step runs in a process of its own: ``index`` (the old documents, into an empty index), ``new`` (the batch, against
-the index) and ``full`` (all documents, without an index), cold, and the last two also in a session that has worked
-through the batch twice before.
+Each step runs in a process of its own: ``index`` (the old documents, into a new index), ``new`` (the batch, against
+the index), ``full`` (all documents, without an index) and ``few`` (a hundred documents, into a new index: what any batch
+costs), cold, and the last three also in a session that has worked through the batch twice before.
 """
 
 from __future__ import annotations
@@ -19,13 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from benchmarks.near_duplicates import corpus as corpora
 from benchmarks.near_duplicates import score
 from benchmarks.near_duplicates.child import split_name
 from benchmarks.near_duplicates.rounds import ROOT, Bench
 
-_STEPS = {"index": "old", "new": "new", "full": "docs", "new, warm": "new", "full, warm": "docs"}
+_STEPS = {
+    "index": "old",
+    "new": "new",
+    "full": "docs",
+    "few": "few",
+    "new, warm": "new",
+    "full, warm": "docs",
+    "few, warm": "few",
+}
+_FEW = 100
 _HEADINGS = ("step", "documents", "removed", "work s", "CPU s of it", "start-up s (CPU s)", "peak MB")
 
 
@@ -51,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if split_name(args.tool)[0] not in ("ours", "ours-default"):
             raise ValueError(f"{args.tool} keeps no index; give ours or ours-default.")
         folder = args.corpus.resolve() if args.corpus else _corpus(bench.work, args)
-        if missing := [name for name in _STEPS.values() if not (folder / f"{name}.parquet").is_dir()]:
+        if missing := [name for name in ("old", "new", "docs") if not (folder / f"{name}.parquet").is_dir()]:
             raise FileNotFoundError(f"{folder} has no {missing[0]}.parquet; make the corpus with --new.")
     except (ValueError, OSError) as error:
         cli.error(str(error))
@@ -83,12 +93,15 @@ def _round(bench: Bench, tool: str, corpus: Path, number: int) -> list[dict[str,
     bench.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=bench.work) as place:
         index, before = Path(place) / "index", Path(place) / "before"
+        few = Path(place) / "few.parquet"
+        few.mkdir()
+        pq.write_table(ds.dataset(corpus / "new.parquet").head(_FEW), few / "part-000.parquet")
         for step, table in _STEPS.items():
-            documents = corpus / f"{table}.parquet"
+            documents = few if table == "few" else corpus / f"{table}.parquet"
             if step == "new":
                 shutil.copytree(index, before)
             is_warm = step.endswith("warm")
-            used = "" if step.startswith("full") else str(before if is_warm else index)
+            used = {"full": "", "few": f"{place}/{step}"}.get(step.split(",")[0], str(before if is_warm else index))
             warm_up = str(corpus / "new.parquet") if is_warm else ""
             arguments = [tool, str(documents), used, warm_up, str(bench.threshold)]
             usage, report, failure = bench.child(
@@ -147,7 +160,8 @@ def _markdown(corpus: Path, rows: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"A full run takes {work:.1f} times the work seconds and {cpu:.1f} times the CPU seconds of the new batch, "
-        f"{warm_work:.1f} and {warm_cpu:.1f} times in a warm session. "
+        f"{warm_work:.1f} and {warm_cpu:.1f} times in a warm session. {_FEW} documents into a new index take "
+        f"{least['few']['work_s']:.1f} s of work, {least['few, warm']['work_s']:.1f} s in a warm session. "
         f"The index takes {last['index']['index_mb']} MB. Kept in two batches: {len(incremental):,}, "
         f"in one: {len(last['full']['kept']):,}.",
     ]

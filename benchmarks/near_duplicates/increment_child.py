@@ -33,7 +33,7 @@ def main() -> None:
         scratch = str(Path(folder) / "scratch")
         for part in ("index", "again"):
             deduplicate_files(
-                spark, replace(request, input=warm_up, output=f"{scratch}-{part}", index=f"{scratch}-index")
+                spark, replace(request, input=warm_up, output=f"{scratch}-{part}-out", index=f"{scratch}-index")
             )
     ready, startup_cpu_s = time.time(), watch.tree_cpu_s(os.getpid())
     deduplicate_files(spark, request)
