@@ -46,13 +46,13 @@ class Wanted:
     scopes: frozenset[str | None]
 
     def repeated(self) -> pa.Array:
-        """Return the ids that are null or name more than one document, null and ascending."""
+        """Return the ids that are null or name more than one document, ascending, null last."""
         if len(self.ids.keys) == len(self.doc_ids) and not self.doc_ids.null_count:
             return self.doc_ids.slice(0, 0)
         found = pc.value_counts(self.doc_ids)
         ids, counts = found.field("values"), found.field("counts")
         chosen = ids.filter(pc.or_(pc.is_null(ids), pc.greater(counts, 1)))
-        return chosen.take(pc.sort_indices(chosen, null_placement="at_start"))
+        return chosen.take(pc.sort_indices(chosen))
 
 
 def sketch(plan: SketchPlan, exact: bool, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -3,8 +3,8 @@
     python -m benchmarks.near_duplicates.increment --documents 1000000 --new 0.01 --no-truth
 
 Each step runs in a process of its own: ``index`` (the old documents, into a new index), ``new`` (the batch, against
-the index), ``full`` (all documents, without an index) and ``few`` (a hundred documents, into a new index: what any batch
-costs), cold, and the last three also in a session that has worked through the batch twice before.
+the index), ``full`` (all documents, without an index) and ``few`` (a hundred documents, into a new index: what any
+batch costs), cold, and the last three also in a session that has worked through the batch twice before.
 """
 
 from __future__ import annotations

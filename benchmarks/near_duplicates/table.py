@@ -58,11 +58,18 @@ def markdown(title: str, results: Mapping[str, Runs], scores: Mapping[str, Mappi
                     _count(score.get(f"false_folded_{low}")),
                     _count(score.get("removed")),
                     _count(score.get("hot_kept")),
-                    "one run" if len(runs.figures) < 2 else "yes" if runs.is_same_each_round else "NO",
+                    _sameness(name, runs, ours),
                 ]
             )
         )
     return "\n".join(lines)
+
+
+def _sameness(name: str, runs: Runs, ours: Runs | None) -> str:
+    each_round = "one run" if len(runs.figures) < 2 else "yes" if runs.is_same_each_round else "NO"
+    if ours is None or runs is ours or not name.startswith("ours:"):
+        return each_round
+    return f"{each_round}, {'as' if runs.kept == ours.kept else 'NOT as'} in line 1"
 
 
 def _line(cells: Any) -> str:

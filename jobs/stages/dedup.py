@@ -203,9 +203,7 @@ def wanted(blocks: DataFrame, settings: DedupSettings) -> Wanted | None:
     return dedup_batches.wanted_of(rows)
 
 
-def decide(
-    new: DataFrame, old: DataFrame | None, settings: DedupSettings, sought: Wanted | None = None
-) -> Decisions:
+def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings, sought: Wanted | None = None) -> Decisions:
     """Decide which documents of a batch are duplicates.
 
     Each is compared with the rest of its batch and with the kept documents of earlier ones. Entries in ``old`` of
@@ -316,10 +314,7 @@ def refuse_repeated(blocks: DataFrame, key: str = "doc_id", sought: Wanted | Non
     Raises:
         ValueError: naming some.
     """
-    if sought is not None:
-        names = sought.repeated().slice(0, 5).to_pylist()
-    else:
-        names = _repeated(blocks)
+    names = _repeated(blocks) if sought is None else sought.repeated().slice(0, 5).to_pylist()
     if names:
         raise ValueError(
             f"Column {key} must name each document once, but some values are null or in more than one row: "
@@ -358,7 +353,8 @@ def _indexed(
         # All keys of the index go through the shuffle with those of the batch.
         ids = entries(new).select("doc_id")
         return _without(old, ids).persist(), None
-    is_in_scope = F.coalesce(F.col("scope").isin(sorted(each for each in sought.scopes if each is not None)), F.lit(False))
+    named = sorted(each for each in sought.scopes if each is not None)
+    is_in_scope = F.coalesce(F.col("scope").isin(named), F.lit(False))
     if None in sought.scopes:
         is_in_scope |= F.col("scope").isNull()
     schema = StructType([*BLOCKS.fields, StructField("superseded", LongType())])

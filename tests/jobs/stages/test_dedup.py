@@ -217,6 +217,16 @@ def test_odd_rows_have_a_stated_outcome(spark: SparkSession) -> None:
     assert len(found) == 9_999 + 3
 
 
+def test_a_row_without_text_is_never_a_duplicate_whatever_its_id(spark: SparkSession) -> None:
+    text = "the same words in both of these documents, many enough to be compared"
+    rows = [("a", text), ("b", text), ("b", None), ("c", None), ("c", None)]
+    docs = spark.createDataFrame(rows, "doc_id string, text string")
+    found = deduplicate(docs, DedupSettings(scope="all")).select("doc_id", "text", "duplicate_of").collect()
+    assert len(found) == len(rows)
+    assert [row["duplicate_of"] for row in found if row["text"] is None] == [None] * 3
+    assert sum(row["duplicate_of"] is not None for row in found) == 1
+
+
 def test_hostile_rows_have_a_stated_outcome(spark: SparkSession) -> None:
     texts = {
         "huge0": "repeat('seven letters and a few more, ', 1700000)",  # 50 MB
