@@ -30,6 +30,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from jobs.runtime.session import get_session
 
     folder = tmp_path_factory.mktemp("spark")
+    java = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
     session = get_session(
         log_file=folder / "spark.log",
         conf={
@@ -37,7 +38,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "spark.driver.memory": "3g",
             "spark.sql.shuffle.partitions": "2",
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
-            "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -Dderby.system.home={folder}",
+            "spark.driver.extraJavaOptions": f"{java} -Dderby.system.home={folder}",
             "spark.log.level": "ERROR",
         },
         app_name="backprompt-tests",

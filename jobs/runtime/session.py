@@ -39,7 +39,8 @@ _LOCAL: Final = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.log.level": "WARN",
     # Jobs of seconds to minutes whose heavy work is not Java's: the second compiler would take more than it gives back.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    # Without it Java reserves 48 MB for compiled code, which Spark fills in minutes, and then compiles nothing more.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
     "spark.python.daemon.module": "jobs.runtime.python_daemon",
 }
 
@@ -136,7 +137,8 @@ def _local_session(app_name: str, log_file: Path | None, conf: Mapping[str, str]
     for key, value in settings.items():
         builder = builder.config(key, value)
     if "delta-spark" not in settings.get("spark.jars", ""):  # else the user put the jars in place by hand
-        builder = configure_spark_with_delta_pip(builder)
+        packages = [each for each in settings.get("spark.jars.packages", "").split(",") if each]
+        builder = configure_spark_with_delta_pip(builder, extra_packages=packages)
     try:
         with _child_output_to(log_file):
             return builder.getOrCreate()
