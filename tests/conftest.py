@@ -27,10 +27,9 @@ if "BACKPROMPT_APERTIUM" not in os.environ and (ROOT / ".apertium").is_dir():
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two cores, two shuffle partitions, no UI, Delta, a warehouse of its own."""
-    from jobs.runtime.session import get_session
+    from jobs.runtime.session import LOCAL_JAVA_OPTIONS, get_session
 
     folder = tmp_path_factory.mktemp("spark")
-    java = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
     session = get_session(
         log_file=folder / "spark.log",
         conf={
@@ -38,7 +37,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "spark.driver.memory": "3g",
             "spark.sql.shuffle.partitions": "2",
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
-            "spark.driver.extraJavaOptions": f"{java} -Dderby.system.home={folder}",
+            "spark.driver.extraJavaOptions": f"{LOCAL_JAVA_OPTIONS} -Dderby.system.home={folder}",
             "spark.log.level": "ERROR",
         },
         app_name="backprompt-tests",

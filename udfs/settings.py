@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +24,15 @@ class Settings(BaseModel):
             for name, field in type(self).model_fields.items()
             if not (isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("operational"))
         }
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Put settings named with a dot, ``{"a.b": 1, "c": 2}``, under their group: ``{"a": {"b": 1}, "c": 2}``."""
+    values: dict[str, Any] = {}
+    for key, value in flat.items():
+        group, _, name = key.rpartition(".")
+        (values.setdefault(group, {}) if group else values)[name] = value
+    return values
 
 
 def _plain(value: Any) -> Any:

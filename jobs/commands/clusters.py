@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from pydantic import ValidationError
 from pyspark.sql import DataFrame
@@ -18,6 +17,7 @@ from jobs.runtime.schema import DEDUP
 from jobs.stages import STAGES
 from jobs.stages.dedup import TARGETS, DedupSettings
 from jobs.stages.dedup_report import DedupReport, described, headline, summarise, tables
+from udfs.settings import nested
 
 
 def summarise_lake(lake: Lake, table: str = "dedup", sample: int = 2_000, seed: int = 0) -> DedupReport:
@@ -42,10 +42,7 @@ def settings_of(lake: Lake, table: str = "dedup") -> DedupSettings:
     """
     lake.read(table)
     stage = STAGES[table]
-    settings: dict[str, Any] = {}
-    for key, value in json.loads(lake.properties(table).get("settings", "{}")).items():
-        group, _, name = key.rpartition(".")
-        (settings.setdefault(group, {}) if group else settings)[name] = value
+    settings = nested(json.loads(lake.properties(table).get("settings", "{}")))
     version, problem = settings.pop("version", None), f"this is version {stage.version} of the stage"
     if version == stage.version:
         try:

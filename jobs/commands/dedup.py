@@ -22,6 +22,7 @@ from jobs.runtime.lake import Lake, is_local
 from jobs.runtime.session import concurrent_writers
 from jobs.stages import dedup
 from jobs.stages.dedup import DedupSettings
+from udfs.settings import nested
 
 Format = Literal["parquet", "delta"]
 INDEX_TABLE: Final = "index"
@@ -102,14 +103,12 @@ def settings_from(scope: str, threshold: float | None, others: Mapping[str, str]
     if threshold is not None:
         values["threshold"] = threshold
     for key, text in others.items():
-        group, _, name = key.rpartition(".")
         try:
-            value = yaml.safe_load(text)
+            values[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise BackpromptError(f"--set {key}={text}: the value is not YAML: {error}") from error
-        (values.setdefault(group, {}) if group else values)[name] = value
     try:
-        return DedupSettings.model_validate(values)
+        return DedupSettings.model_validate(nested(values))
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}" for each in error.errors()]
         raise BackpromptError("; ".join(problems)) from error

@@ -25,6 +25,9 @@ _DELTA: Final = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+# Jobs of seconds to minutes whose heavy work is not Java's: the second compiler would take more than it gives back.
+# Without it Java reserves 48 MB for compiled code, which Spark fills in minutes, and then compiles nothing more.
+LOCAL_JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 # For one machine and batches of thousands of documents. A cluster's own settings are never touched.
 _LOCAL: Final = {
     "spark.driver.memory": "4g",
@@ -38,9 +41,7 @@ _LOCAL: Final = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.log.level": "WARN",
-    # Jobs of seconds to minutes whose heavy work is not Java's: the second compiler would take more than it gives back.
-    # Without it Java reserves 48 MB for compiled code, which Spark fills in minutes, and then compiles nothing more.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
+    "spark.driver.extraJavaOptions": LOCAL_JAVA_OPTIONS,
     "spark.python.daemon.module": "jobs.runtime.python_daemon",
 }
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.udfs.translators.conftest import children
 from udfs.engines import Answer, EngineUnavailable
 from udfs.translators import apertium as engine
 from udfs.translators.apertium import LANGUAGES, ApertiumSettings, ApertiumTranslator, Installation, Mode
@@ -391,17 +392,12 @@ def signalled(program: str, signum: int) -> Iterator[list[int]]:
 
     def watch() -> None:
         while not sent and not done.is_set():
-            for children in Path("/proc/self/task").glob("*/children"):
-                try:
-                    pids = children.read_text().split()
-                except OSError:  # that thread has just ended
-                    continue
-                for pid in pids:
-                    with_name = Path("/proc", pid, "comm")
-                    # The kernel keeps 15 characters.
-                    if with_name.exists() and with_name.read_text().strip() == program[:15] and not sent:
-                        os.kill(int(pid), signum)
-                        sent.append(int(pid))
+            for pid in children():
+                with_name = Path("/proc", str(pid), "comm")
+                # The kernel keeps 15 characters.
+                if with_name.exists() and with_name.read_text().strip() == program[:15] and not sent:
+                    os.kill(pid, signum)
+                    sent.append(pid)
             time.sleep(0.005)
 
     thread = threading.Thread(target=watch)
