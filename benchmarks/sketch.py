@@ -11,6 +11,7 @@ permutations, rensa 256 and 128, which its users take. Rounds alternate; the lea
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import subprocess
 import time
@@ -35,9 +36,9 @@ def documents(folders: list[Path]) -> list[str]:
     return ds.dataset(files).to_table(columns=["text"]).column("text").to_pylist()
 
 
-def shingles(text: str) -> list[bytes]:
+def shingles(text: str) -> list[str]:
     folded = " ".join("".join(char if char.isalnum() else " " for char in text.casefold()).split())
-    return [folded[at : at + CHARS].encode() for at in range(max(1, len(folded) - CHARS + 1))]
+    return [folded[at : at + CHARS] for at in range(max(1, len(folded) - CHARS + 1))]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -46,13 +47,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-RENSA = """
+# Rensa's interpreter has nothing of this project: it is handed the text of what it shares with it.
+RENSA = (
+    f"CHARS = {CHARS}\n"
+    + inspect.getsource(shingles)
+    + """
 import json, sys, time
 from importlib.metadata import version
 from rensa import RMinHash
-def shingles(text):
-    folded = " ".join("".join(char if char.isalnum() else " " for char in text.casefold()).split())
-    return [folded[at : at + CHARS] for at in range(max(1, len(folded) - CHARS + 1))]
 texts = json.load(sys.stdin)
 cut = [shingles(text) for text in texts]
 def once(size, of_texts):
@@ -66,7 +68,8 @@ once(128, False)
 times = {f"{size}, {'texts' if of_texts else 'shingles'}": once(size, of_texts)
          for size in (128, 256) for of_texts in (False, True)}
 print(json.dumps([version("rensa"), times]))
-""".replace("CHARS", str(CHARS))
+"""
+)
 
 
 def rensa(python: str, texts: list[str]) -> tuple[str, dict[str, float]]:
@@ -84,7 +87,7 @@ def main() -> None:
     texts = documents(args.folders)
     few = texts[:: max(1, len(texts) // DOCUMENTS)][:DOCUMENTS]  # datasketch would take minutes for all
     arrow = pa.array(texts, pa.large_string())
-    cut = [shingles(text) for text in few]
+    cut = [[each.encode() for each in shingles(text)] for text in few]
     plan = SketchPlan((CHARS,) * 5, SIZE, *minhash.optimal_bands(0.8, SIZE, (0.05, 0.95)))
     minhash.sketch(arrow[:2], None, plan)  # compiles
 
