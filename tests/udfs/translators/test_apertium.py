@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -393,11 +393,12 @@ def signalled(program: str, signum: int) -> Iterator[list[int]]:
     def watch() -> None:
         while not sent and not done.is_set():
             for pid in children():
-                with_name = Path("/proc", str(pid), "comm")
-                # The kernel keeps 15 characters.
-                if with_name.exists() and with_name.read_text().strip() == program[:15] and not sent:
-                    os.kill(pid, signum)
-                    sent.append(pid)
+                # A child may end between any two lines: reading its name then fails, as signalling it does.
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    # The kernel keeps 15 characters.
+                    if not sent and Path("/proc", str(pid), "comm").read_text().strip() == program[:15]:
+                        os.kill(pid, signum)
+                        sent.append(pid)
             time.sleep(0.005)
 
     thread = threading.Thread(target=watch)
