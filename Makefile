@@ -19,7 +19,7 @@ run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
 	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
 
 test: setup-dev apertium ## Run all tests (no GPU, no model hub, no secrets)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev ## Check style and format
 	$(BIN)/ruff check .

@@ -23,11 +23,34 @@ os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 if "BACKPROMPT_APERTIUM" not in os.environ and (ROOT / ".apertium").is_dir():
     os.environ["BACKPROMPT_APERTIUM"] = str(ROOT / ".apertium")
 
+# Files whose tests look at the same lake: in one process, so that it is made once.
+_ON_ONE_LAKE = {
+    "tests/e2e/test_demo.py": "finished",
+    "tests/e2e/test_notebook.py": "finished",
+    "tests/test_readme.py": "finished",
+    "tests/e2e/test_determinism.py": "small",
+    "tests/e2e/test_forget.py": "small",
+    "tests/e2e/test_translation_cache.py": "small",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file, and of the files that share a lake, in one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByLake(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return _ON_ONE_LAKE.get(file, file)
+
+    return ByLake(config, log)
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two cores, two shuffle partitions, no UI, Delta, a warehouse of its own."""
-    from jobs.runtime.session import LOCAL_JAVA_OPTIONS, get_session
+    from jobs.runtime.session import get_session
 
     folder = tmp_path_factory.mktemp("spark")
     session = get_session(
@@ -37,8 +60,22 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "spark.driver.memory": "3g",
             "spark.sql.shuffle.partitions": "2",
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
-            "spark.driver.extraJavaOptions": f"{LOCAL_JAVA_OPTIONS} -Dderby.system.home={folder}",
+            # Without a run's own options: over hundreds of tests Java's second compiler pays.
+            "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder}",
+            # What Delta and Spark remember of tables and queries that are over fills the memory over hundreds of lakes.
+            "spark.databricks.delta.delta.log.cacheSize": "30",
+            # Logs of a few entries, files of a few rows: nothing is won by reading them in parallel, or by skipping.
+            "spark.databricks.delta.snapshotPartitions": "1",
+            "spark.databricks.delta.stats.skipping": "false",
+            "spark.sql.ui.retainedExecutions": "10",
+            "spark.ui.retainedJobs": "10",
+            "spark.ui.retainedStages": "10",
             "spark.log.level": "ERROR",
+            # Tables of a few rows: compiling a plan, or making it anew under way, takes longer than running it. Runs
+            # in processes of their own have a user's settings.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.adaptive.enabled": "false",
         },
         app_name="backprompt-tests",
     )
