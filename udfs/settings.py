@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 # Put in ``Field(json_schema_extra=OPERATIONAL)``: the field says how or where the work runs, not what comes out of
 # it, so changing it neither changes a fingerprint nor asks for a rebuild.
 OPERATIONAL: dict[str, Any] = {"operational": True}
+# Type of a ``PydanticCustomError`` about a value that may be a secret: no message repeats what was given.
+HIDDEN = "hidden_value"
 
 
 class Settings(BaseModel):

@@ -23,7 +23,7 @@ from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, Stage, StageSettings
-from udfs.settings import Settings
+from udfs.settings import HIDDEN, Settings
 
 LAST: Final = "pairs"
 FIRST: Final = "documents"
@@ -298,6 +298,8 @@ def _explain(problem: ErrorDetails, root: Any) -> str:
             return f"{line}: {name}: unknown kind {context.get('tag')!r}. Allowed: {context.get('expected_tags')}"
         case "union_tag_not_found":
             return f"{line}: {name}: the key 'kind' is missing"
+        case hidden if hidden == HIDDEN:
+            return f"{line}: {name}: {problem['msg']}"
         case _:
             return f"{line}: {name}: {problem['msg']} (it is {problem['input']!r})"
 

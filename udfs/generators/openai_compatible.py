@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from udfs.engines import Answer, EngineUnavailable
 from udfs.generators import Generated, InstructionRequest
-from udfs.settings import OPERATIONAL, Settings
+from udfs.settings import HIDDEN, OPERATIONAL, Settings
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SLOT: Final = "{{text}}"
 CUT_MARK: Final = " [...]"
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ANY_SLOT: Final = re.compile(r"\{\{\s*(\w*)\s*\}\}")
 # What a server of one's own takes in place of a key; the client insists on one.
 _NO_KEY: Final = "none"
@@ -58,10 +61,10 @@ class OpenAICompatibleSettings(Settings):
 
     kind: Literal["openai"] = "openai"
     base_url: str = Field(json_schema_extra=OPERATIONAL)
-    """Address of the API up to the version, such as ``http://localhost:8000/v1``."""
+    """Address of the API up to the version, such as ``http://localhost:8000/v1``; no key or password is part of it."""
     model: str
     """Name of the model, as the server knows it."""
-    prompt: str = "reverse_instruction"
+    prompt: str = Field("reverse_instruction", pattern=r"^\w[\w.-]*$")
     """Prompt: a name in ``conf/prompts``, or a file beside the recipe, with the slot ``{{text}}``."""
     temperature: float | None = Field(0.0, ge=0)
     """0 takes the likeliest token each time, as MURI does. null: the server's own, for models that refuse the field."""
@@ -83,6 +86,29 @@ class OpenAICompatibleSettings(Settings):
     max_retries: int = Field(5, ge=0, json_schema_extra=OPERATIONAL)
     """Tries after the first where the server is busy, fails or drops the connection; waits grow, ``Retry-After`` of up
     to two minutes is kept."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, value: str) -> str:
+        address = urlsplit(value)
+        if address.username or address.password or address.query:
+            raise PydanticCustomError(
+                HIDDEN,
+                "an address with a password or a query is not taken, as messages show addresses: put the key into an "
+                "environment variable, and the variable's name into api_key_env",
+            )
+        return value
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not _VARIABLE.fullmatch(value):
+            raise PydanticCustomError(
+                HIDDEN,
+                "not the name of an environment variable. The key itself does not go into a recipe: export it, as in "
+                "OPENAI_API_KEY=..., and name the variable here",
+            )
+        return value
 
     @property
     def label(self) -> str:

@@ -152,3 +152,22 @@ def test_prompt_that_is_not_there():
 
 def test_flatten():
     assert flatten({"a": {"b": 1, "c": {"d": 2}}, "e": {}}) == {"a.b": 1, "a.c.d": 2, "e": {}}
+
+
+SECRET = "sk-test-0123456789"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"api_key_env: {SECRET}",
+        f'base_url: "http://user:{SECRET}@localhost:8000/v1"',
+        f'base_url: "http://localhost:8000/v1?key={SECRET}"',
+    ],
+)
+def test_a_key_in_a_recipe_is_refused_and_not_repeated(given):
+    url = "" if "base_url" in given else 'base_url: "http://localhost:8000/v1", '
+    said = refused(GOOD.replace("  instruct:\n", f"  instruct: {{engine: {{kind: openai, model: m, {url}{given}}}}}\n"))
+    assert f"stages.instruct.engine.{given.split(':')[0]}: " in said
+    assert "environment variable" in said
+    assert SECRET not in said

@@ -94,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         match name:
             case "429":
                 self._error(429, "slow down", {"Retry-After": "1"})
+            case "echo":
+                self._error(400, f"not to my liking, you sent {self.headers.get('Authorization')}")
             case "500":
                 self._error(500, "out of memory")
             case "slow":
