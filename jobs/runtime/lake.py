@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,12 +240,7 @@ class Lake:
         if partition_by:
             writer = writer.partitionedBy(*map(F.col, partition_by))
         self._properties.pop(table, None)
-        try:
-            writer.createOrReplace() if is_replaced else writer.create()
-        except Exception as error:
-            if any(cause in str(error) for cause in ("Permission denied", "Read-only file system", "No space left")):
-                raise BackpromptError(f"Table {self.where(table)} cannot be written: {_first_line(error)}") from error
-            raise
+        writer.createOrReplace() if is_replaced else writer.create()
 
     def _schema_folder(self) -> str:
         try:
@@ -268,6 +264,20 @@ def is_catalog_name(location: str) -> bool:
 def is_local(location: str) -> bool:
     """Say whether a path is on this machine's file system rather than a URL or a catalog name."""
     return "://" not in location and not is_catalog_name(location)
+
+
+def explain_storage_error(error: BaseException, place: object) -> BackpromptError | None:
+    """Return what an error of Spark's says about the storage of a lake, or None if it is about something else."""
+    text = str(error)
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+        return BackpromptError(
+            f"No space is left on the disk of {place}, or on that of Spark's temporary files ({tempfile.gettempdir()}, "
+            "unless spark.local.dir says otherwise). What was written before is whole: make room, and run the same "
+            "command again."
+        )
+    if "Permission denied" in text or "Read-only file system" in text:
+        return BackpromptError(f"{place} cannot be written: {_first_line(error)}")
+    return None
 
 
 def _quote(*names: str) -> str:

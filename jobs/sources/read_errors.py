@@ -28,7 +28,8 @@ _NO_ZSTD: Final = re.compile(r"native zStandard library not available")
 _DAMAGED: Final = re.compile(
     r"not a Parquet file|[Cc]ould not read footer|could not decode|FAILED_TO_UNCOMPRESS|unexpected end of stream"
     r"|crc error|bad block header|Unexpected end of input stream|not a gzip file|not in the BZip2 format"
-    r"|ZstdException|unexpected end of file|[Cc]orrupt|invalid block type|incorrect data check|EOFException"
+    r"|ZstdException|Truncated source"
+    r"|unexpected end of file|[Cc]orrupt|invalid block type|incorrect data check|EOFException"
 )
 _FORBIDDEN: Final = re.compile(r"Permission denied|AccessDenied|AccessControlException|403 Forbidden")
 _READING: Final = re.compile(r"FAILED_READ_FILE|while reading file|CANNOT_READ_FILE_FOOTER")
