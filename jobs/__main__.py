@@ -1,21 +1,25 @@
 """The command ``backprompt``, which is also what ``spark-submit`` starts.
 
 Exit codes: 0 done; 1 a check failed, or something broke that should not; 2 something in the user's hands is wrong, and
-the message says what to do; 130 stopped by the user.
+the message says what to do; 130 stopped by the user; 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if __name__ == "__main__" and __package__ in (None, ""):
     # `spark-submit jobs/__main__.py` puts jobs/ itself first on the path, where neither package can be found.
@@ -35,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = _parser().parse_args(argv)
     log_file = _log_file(args)
+    if not args.debug:
+        logging.getLogger().addFilter(_says_more_than_py4j)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         command: Callable[[argparse.Namespace, Path | None], int] = args.run
         return command(args, log_file)
@@ -46,12 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `backprompt show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("backprompt: stopped. The tables are whole; the same command goes on from here.", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, _Terminated) else 130
     except Exception as error:
         if args.debug:
             raise
+        from jobs.runtime.lake import explain_storage_error
+
+        place = getattr(args, "lake", None) or getattr(args, "output", None) or "what is written"
+        explained = explain_storage_error(error, place)
+        if explained:
+            print(f"backprompt: {explained}", file=sys.stderr)
+            return 2
         where = ""
         if log_file is not None:
             log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"backprompt: this should not have happened: {type(error).__name__}: {first}{where}", file=sys.stderr)
         print("The tables are whole; the same command goes on. --debug shows all.", file=sys.stderr)
         return 1
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: the batch in flight is given up as with Ctrl-C."""
+
+
+def _says_more_than_py4j(record: logging.LogRecord) -> bool:
+    """Leave out the traceback that Py4J logs where the user, or SIGTERM, stops it."""
+    return not str(record.msg).endswith("while sending command.")
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise _Terminated
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +121,26 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--recipe", required=True, help="a file, or a name of 'backprompt recipes'")
     command.add_argument("--stages", help="a..b or a,b: run only these")
     command.add_argument("--max-documents", type=_positive, metavar="N", help="take at most N new documents")
+    command.add_argument("--max-batches", type=_positive, metavar="N", help="stop after N batches of the stages")
+    command.add_argument("--max-hours", type=float, metavar="H", help="begin no batch after H hours")
     command.add_argument("--rebuild", metavar="STAGE", help="make this stage's table and those after it again")
+    command.add_argument("--dry-run", action="store_true", help="say what is new and what waits; write nothing")
+
+    command = add("retry", _retry, "Have the next run send rejected rows through their stage again.", lake)
+    command.add_argument("--reason", required=True, help="engine.translate_failed, or engine.* for all that start so")
+
+    command = add("forget", _forget, "Take documents out of every table, for good.", lake)
+    names = command.add_mutually_exclusive_group(required=True)
+    names.add_argument("--ids", metavar="FILE", help="their doc_ids, one a line")
+    names.add_argument("--urls", metavar="FILE", help="their URLs, one a line")
+    command.add_argument("--purge", action="store_true", help="also delete the files that still hold their text")
+
+    command = add("vacuum", _vacuum, "Delete files that no version of the last week needs.", lake)
+    command.add_argument("--hours", type=_positive, default=168, metavar="H", help="keep so many (default 168)")
+    command.add_argument("--force", action="store_true", help="allow fewer than 168 hours")
+
+    command = add("cache", _cache, "Show how many translations are kept for re-use, or empty the cache.", lake)
+    command.add_argument("--empty", action="store_true", help="take all of them out")
 
     command = add("status", _status, "Show how many rows each stage took, kept and rejected, and why.", lake)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -138,7 +185,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands import summary
-    from jobs.runtime.pipeline import Options, parse_stages, run
+    from jobs.commands.plan import print_plan
+    from jobs.runtime.pipeline import Options, parse_stages, plan, run
     from jobs.runtime.recipe import load_recipe
 
     recipe = load_recipe(args.recipe)
@@ -147,11 +195,66 @@ def _run(args: argparse.Namespace, log_file: Path | None) -> int:
     reporter = ConsoleReporter(out)
     reporter.note(f"Recipe {recipe.name} into lake {args.lake}. Starting Spark ...")
     lake = _lake(args, log_file)
+    options = Options(stages, args.max_documents, args.max_batches, args.max_hours, args.rebuild)
     try:
-        outcome = run(lake.spark, recipe, lake, Options(stages, args.max_documents, args.rebuild), reporter)
+        if args.dry_run:
+            print_plan(out, plan(lake.spark, recipe, lake, options, reporter))
+            return 0
+        outcome = run(lake.spark, recipe, lake, options, reporter)
     finally:
         reporter.close()
     summary.print_summary(out, lake, recipe, outcome, log_file)
+    return 0
+
+
+def _retry(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.runtime import retries
+    from jobs.runtime.lease import Lease
+
+    lake = _lake_that_is(args, log_file)
+    with Lease(lake, "retry", uuid4().hex[:12]):
+        counts = retries.ask(lake, args.reason)
+    for stage, count in counts.items():
+        print(f"{stage}: {count:,} rows")
+    print("The next 'backprompt run' sends them through again." if counts else "No row was rejected for that.")
+    return 0
+
+
+def _forget(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import forget
+    from jobs.runtime import maintenance
+    from jobs.runtime.lease import Lease
+
+    lake, out = _lake_that_is(args, log_file), console()
+    ids, urls = (Path(each) if each else None for each in (args.ids, args.urls))
+    with Lease(lake, "forget", uuid4().hex[:12]):
+        forget.print_forgotten(out, forget.forget(lake, ids, urls))
+        if args.purge:
+            forget.print_purged(out, maintenance.purge(lake))
+    return 0
+
+
+def _vacuum(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import forget
+    from jobs.runtime import maintenance
+    from jobs.runtime.lease import Lease
+
+    lake = _lake_that_is(args, log_file)
+    with Lease(lake, "vacuum", uuid4().hex[:12]):
+        forget.print_purged(console(), maintenance.vacuum(lake, args.hours, args.force))
+    return 0
+
+
+def _cache(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands.cache import print_cache
+    from jobs.runtime import translation_cache
+    from jobs.runtime.lease import Lease
+
+    lake = _lake_that_is(args, log_file)
+    if args.empty:
+        with Lease(lake, "cache", uuid4().hex[:12]):
+            translation_cache.empty(lake)
+    print_cache(console(), lake)
     return 0
 
 
@@ -253,6 +356,16 @@ def _lake(args: argparse.Namespace, log_file: Path | None) -> Lake:
         raise BackpromptError(f"There is no lake {args.lake}. 'backprompt run' makes one.")
     spark: SparkSession = get_session(log_file, dict(_setting(item) for item in args.conf))
     return Lake(spark, args.lake, args.checkpoints)
+
+
+def _lake_that_is(args: argparse.Namespace, log_file: Path | None) -> Lake:
+    """Return a lake that runs have written: what a command takes hold of must be one."""
+    from jobs.runtime.recipe import FIRST
+
+    lake = _lake(args, log_file)
+    if not lake.exists(FIRST):
+        raise BackpromptError(f"There is no lake {args.lake}: it has no table {FIRST}. 'backprompt run' makes one.")
+    return lake
 
 
 def _setting(text: str) -> tuple[str, str]:

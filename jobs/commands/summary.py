@@ -20,12 +20,16 @@ from jobs.runtime.schema import PAIRS
 def print_summary(out: Console, lake: Lake, recipe: LoadedRecipe, outcome: Outcome, log_file: Path | None) -> None:
     """Print the end of a run; short when there was nothing to do."""
     seconds = (datetime.now(UTC) - outcome.started_at).total_seconds()
-    if not any(outcome.new_rows.values()):
+    if not any(outcome.new_rows.values()) and not outcome.stopped:
         out.print(f"\nNothing is new: the lake is up to date ({seconds:.0f} s).", markup=False)
     else:
         out.print()
         print_funnel(out, lake)
         _print_pairs(out, lake, recipe)
+    if outcome.stopped:
+        out.print(
+            f"\nStopped between two batches: {outcome.stopped}. The same command goes on from here.", markup=False
+        )
     if outcome.uncovered:
         listed = ", ".join(f"{language} ({count:,})" for language, count in outcome.uncovered.items())
         out.print(

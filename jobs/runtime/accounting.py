@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.runtime import ledger
+from jobs.runtime import ledger, removals
+from jobs.runtime.batches import index_table
+from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.ingest import ROW_KEY, newest_rows
 from jobs.runtime.lake import Lake
+from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import PAIRS, RUNS, SPLITS, check_schema, record
-from jobs.stages import STAGES
+from jobs.stages import STAGES, dedup
 from udfs.splits import CYCLE
-
-_KEY: Final = ["doc_id", "document_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,18 @@ class Finding:
 
 
 def tables_in_order(lake: Lake) -> list[str]:
-    """Return the lake's tables of documents and pairs, each after the one it was made from."""
+    """Return the lake's tables of documents and pairs, each after the one it was made from.
+
+    A table of a stage that the recipe has no longer is none of them.
+    """
     upstream = {name: lake.properties(name).get("upstream") for name in (FIRST, *STAGES) if lake.exists(name)}
     order: list[str] = []
+    if LAST in upstream:
+        before: str | None = LAST
+        while before in upstream:
+            order.insert(0, before)
+            before = upstream[before]
+        return order
     following: str | None = FIRST if FIRST in upstream else None
     while following is not None:
         order.append(following)
@@ -49,12 +59,16 @@ def check(lake: Lake) -> Iterator[Finding]:
     if not order:
         raise BackpromptError(f"Lake {lake} has no table {FIRST}: nothing has been run into it yet")
     funnel = ledger.tallies(lake)
+    interrupted = len(removals.unfinished(lake))
+    yield Finding("removals: none is half done", f"'backprompt run' completes {interrupted}" if interrupted else "")
     yield from _check_columns(lake, order)
     for at, name in enumerate(order):
         yield from _check_rows(lake, name)
         yield from _check_runs(lake, name, funnel.get(name, {}))
         if at:
             yield from _check_nothing_lost(lake, order[at - 1], name)
+        if name in dedup.TARGETS:
+            yield from _check_index(lake, name)
     if LAST in order:
         yield from _check_pairs(lake, order)
 
@@ -77,9 +91,11 @@ def _check_columns(lake: Lake, order: list[str]) -> Iterator[Finding]:
 
 
 def _check_rows(lake: Lake, name: str) -> Iterator[Finding]:
-    key = ["pair_id"] if name == LAST else _KEY
+    key = ["pair_id"] if name == LAST else ROW_KEY
     rows = lake.read(name)
-    doubled = rows.groupBy(*key).count().where("count > 1")
+    # A second record under a document's key is a row of its own, and says so.
+    named = rows.where(~F.array_contains("rejected_for", Reason.DUPLICATE_ID.value)) if name == FIRST else rows
+    doubled = named.groupBy(*key).count().where("count > 1")
     yield _counted(f"{name}: no row twice", doubled, key[0], "rows stand more than once")
     if name == LAST:
         return
@@ -125,9 +141,10 @@ def _check_nothing_lost(lake: Lake, before: str, name: str) -> Iterator[Finding]
     alive = lake.read(before).where(F.size("rejected_for") == 0)
     rows = lake.read(name)
     if name == LAST:
-        # A document's newest revision made the pair.
-        alive, rows = alive.select("doc_id").distinct(), rows.select(F.col("pair_id").alias("doc_id"))
-    key = rows.columns if name == LAST else _KEY
+        # A document's newest revision makes the pair, or takes it away.
+        alive = alive.join(newest_rows(lake), ROW_KEY, how="left_semi").select("doc_id", "revision").distinct()
+        rows = rows.select(F.col("pair_id").alias("doc_id"), "revision")
+    key = rows.columns if name == LAST else ROW_KEY
     missing = alive.join(rows.select(*key), key, how="left_anti")
     yield _counted(
         f"{name}: every alive row of {before} is there",
@@ -137,6 +154,22 @@ def _check_nothing_lost(lake: Lake, before: str, name: str) -> Iterator[Finding]
     )
     orphans = rows.join(alive.select(*key), key, how="left_anti")
     yield _counted(f"{name}: no row without its {before}", orphans, "doc_id", f"rows are not alive in {before}")
+
+
+def _check_index(lake: Lake, name: str) -> Iterator[Finding]:
+    """Compare the index that later batches are deduplicated against with the rows that were kept."""
+    table = index_table(name)
+    # What a document's newest revision in this table came to; an earlier one has no entry.
+    order = F.struct("document_batch", "batch_id")
+    newest = lake.read(name).groupBy("doc_id").agg(F.max_by(F.size("rejected_for") == 0, order).alias("is_kept"))
+    kept = newest.where("is_kept").select("doc_id")
+    held = DedupIndex(lake, table).ids()
+    missing = kept.join(held, "doc_id", how="left_anti")
+    yield _counted(f"{table}: every kept row has its entry", missing, "doc_id", f"kept rows of {name} have no entry")
+    orphans = held.join(kept, "doc_id", how="left_anti")
+    yield _counted(f"{table}: no entry without its row", orphans, "doc_id", f"entries are of no kept row of {name}")
+    doubled = held.groupBy("doc_id").count().where("count > 1")
+    yield _counted(f"{table}: no document twice", doubled, "doc_id", "documents have more than one entry")
 
 
 def _check_pairs(lake: Lake, order: list[str]) -> Iterator[Finding]:

@@ -6,23 +6,30 @@ run again after a crash repeats no write that was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from jobs.runtime import ledger, removals, translation_cache
 from jobs.runtime.dedup_index import DedupIndex
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.failures import FailureRate
+from jobs.runtime.ingest import ROW_KEY, newest_revision, newest_rows
 from jobs.runtime.lake import Lake
-from jobs.runtime.ledger import BatchId, Ledger, count_rows
+from jobs.runtime.ledger import BatchId, Ledger, Tally, count_rows
 from jobs.runtime.reasons import Reason
+from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import SPLITS
+from jobs.runtime.translation_cache import BatchCache
 from jobs.stages import STAGES, dedup, dedup_lines, pairs
-from jobs.stages.base import Resources, Stage, StageSettings, flag
+from jobs.stages.base import EngineStageSettings, Resources, Stage, StageSettings, flag
 
 SPLITS_TABLE: Final = "splits"
 
@@ -45,11 +52,17 @@ class Work:
     docs: DataFrame
     """Alive rows of the table before."""
     rows_per_file: int
+    failures: FailureRate | None
+    """Counts what the stage's engine fails on; None if that is not to stop the run."""
+    cache: BatchCache | None = None
+    """What was translated before; None for a stage that keeps no translations."""
+    may_be_repeated: bool = True
+    """Whether a run may have been killed in this batch; only the first that a run works on can be one."""
 
     def append(self, rows: DataFrame, table: str) -> None:
         """Append rows to a table of the stage, once, with the batch's number on them."""
         app_id = f"{self.batch.app_id}/{table}"
-        self.lake.append(self.numbered(rows), table, app_id, self.batch.batch_id, self.rows_per_file)
+        self.lake.append(self.numbered(rows), table, app_id, self.batch.version, self.rows_per_file)
 
     def numbered(self, rows: DataFrame) -> DataFrame:
         """Put the batch's number on rows, in place of the number of the batch before it in the way."""
@@ -59,41 +72,67 @@ class Work:
         """Return the batch's rows as they are in the stage's table."""
         return self.lake.read(self.stage.name).where(F.col("batch_id") == self.batch.batch_id)
 
+    def is_written(self) -> bool:
+        """Say whether the batch's rows are in the stage's table: it is run again after a crash."""
+        return self.may_be_repeated and not self.written().isEmpty()
+
 
 def write_records(work: Work) -> DataFrame:
     """Run the stage's function over the batch and append its rows."""
     tasks = work.settings.tasks or int(work.docs.sparkSession.conf.get("spark.sql.shuffle.partitions") or 2)
     # By id, so that every task gets its share of each language whatever the files before it hold.
     spread = work.docs.repartition(tasks, "doc_id")
+    if work.cache:
+        # Spark joins in no fewer than its own number of shuffle partitions; an engine may need fewer tasks.
+        spread = work.cache.look_up(work.docs, spread).coalesce(tasks)
     transform = work.stage.transform
     assert transform is not None, f"stage {work.stage.name} has neither a transform nor a writer"
-    rows = transform(spread, work.settings, work.resources)
-    work.append(rows.select(*work.columns), work.stage.name)
+    rows = transform(spread, work.settings, work.resources).select(*work.columns)
+    if work.failures and isinstance(work.settings, EngineStageSettings):
+        _append_checked(work, rows, work.failures, work.settings.max_failure_rate)
+    else:
+        work.append(rows, work.stage.name)
     return work.written()
+
+
+def _append_checked(work: Work, rows: DataFrame, failures: FailureRate, max_failure_rate: float) -> None:
+    """Append an engine's rows unless it failed on too many; kept meanwhile, so that no row is made twice."""
+    if work.is_written():
+        return  # a batch that is run again after a crash costs no model work
+    kept = rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        failures.check(kept, work.stage.name, max_failure_rate)
+        work.append(kept, work.stage.name)
+    finally:
+        kept.unpersist()
 
 
 def write_deduplicated(work: Work) -> DataFrame:
     """Compare the batch with itself and with what earlier batches kept; append its rows, and its kept index entries.
 
-    The index is read up to the batch before, so a batch that is run again decides the same.
+    Run again after a crash, what stands in the table decides: a document that others were duplicates of may have been
+    removed meanwhile.
     """
     settings, target = work.settings, dedup.TARGETS[work.stage.name]
     assert isinstance(settings, dedup.DedupSettings)
     docs = work.docs.transform(with_newest)
     index = DedupIndex(work.lake, index_table(work.stage.name))
-    old = index.before(work.batch.batch_id)
     new = dedup.sketch(docs.where("is_newest"), settings, target.column).persist()
+    superseded: int | None = None
     try:
-        decisions = dedup.decide(new, old, settings)
-        entries = dedup.kept_entries(new, decisions)
+        if work.is_written():
+            is_duplicate = F.array_contains("rejected_for", target.duplicate.value)
+            entries = dedup.without(new, work.written().where(is_duplicate).select("doc_id"))
+        else:
+            decisions = dedup.decide(new, index.before(work.batch.batch_id), settings)
+            newest = dedup.with_decisions(
+                docs.where("is_newest"), decisions, target.duplicate, target.column, prefix=target.prefix
+            )
+            older = _superseded(docs, work.stage.adds, target.superseded)
+            work.append(newest.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
+            entries, superseded = dedup.kept_entries(new, decisions), decisions.superseded
         index.append(entries, f"{work.batch.app_id}/{index.table}", work.batch.batch_id)
-        newest = dedup.with_decisions(
-            docs.where("is_newest"), decisions, target.duplicate, target.column, prefix=target.prefix
-        )
-        older = _superseded(docs, work.stage.adds, target.superseded)
-        work.append(newest.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
-        if decisions.superseded != 0:
-            # A replay decides the same without them: a document's own earlier revisions never count.
+        if superseded != 0:
             index.forget(docs, before=work.batch.batch_id)
     finally:
         new.unpersist()
@@ -139,6 +178,8 @@ def with_newest(docs: DataFrame) -> DataFrame:
 def write_pairs(work: Work) -> DataFrame:
     """Give new documents their split, then merge the pairs: a changed one is replaced and keeps its split."""
     docs = work.docs.transform(with_newest).where("is_newest").drop("is_newest")
+    # A row that comes late, after a retry or a run in parts, is not to replace the pair of a newer revision.
+    docs = docs.join(newest_rows(work.lake), ROW_KEY, how="left_semi")
     assigned = work.lake.read(SPLITS_TABLE, SPLITS)
     new = pairs.assign_splits(docs, assigned, work.resources.seed)
     work.lake.append(new, SPLITS_TABLE, f"{work.batch.app_id}/{SPLITS_TABLE}", work.batch.batch_id)
@@ -159,6 +200,16 @@ def write_pairs(work: Work) -> DataFrame:
     ids = docs.select(F.col("doc_id").alias("pair_id"))
     standing = work.lake.read(work.stage.name).join(ids, "pair_id", how="left_semi")
     return standing.withColumn("rejected_for", F.array().cast("array<string>"))
+
+
+def drop_superseded_pairs(lake: Lake) -> None:
+    """Take out pairs of a document whose newest revision was rejected on its way; all stages must be up to date."""
+    newest = newest_revision(lake.read(FIRST))
+    old = lake.read(LAST).select(F.col("pair_id").alias("doc_id"), "revision").join(newest, "doc_id")
+    old = old.where("revision <> newest_revision").select(F.col("doc_id").alias("pair_id"), "revision")
+    if not old.isEmpty():
+        same = "pair.pair_id = old.pair_id AND pair.revision = old.revision"
+        lake.delta(LAST).alias("pair").merge(old.alias("old"), same).whenMatchedDelete().execute()
 
 
 WRITERS: dict[str, Callable[[Work], DataFrame]] = {
@@ -186,33 +237,87 @@ class BatchProcessor:
         """Write one batch and enter it in ``runs``."""
         listener = _LISTENERS.get(self.life.app_id)
         try:
-            rows = self._process(docs, batch_id)
+            if listener:
+                listener.may_begin()
+            failure_rate = listener.failure_rate if listener else FailureRate()
+            may_be_repeated = listener is None or not listener.has_begun
+            entered = self.process(docs, batch_id, failure_rate, may_be_repeated)
         except Exception as error:
             if listener:
                 listener.failures.append(error)
             raise
         if listener:
-            listener.count(rows)
+            listener.has_begun = True
+            listener.count(entered)
 
-    def _process(self, docs: DataFrame, batch_id: int) -> int:
+    def process(
+        self, docs: DataFrame, batch_id: int, failure_rate: FailureRate | None, may_be_repeated: bool = True
+    ) -> dict[str, Tally]:
+        """Write a batch of rows of the table before and enter it in ``runs``; what was entered, by language.
+
+        Args:
+            docs: alive rows of the table before.
+            batch_id: the batch's number.
+            failure_rate: counts what the stage's engine fails on; None if that is not to stop the run.
+            may_be_repeated: whether a run may have been killed in this batch.
+        """
         started_at = datetime.now(UTC)
         lake = Lake(docs.sparkSession, self.location)
-        stage = STAGES[self.stage]
         batch = replace(self.life, batch_id=batch_id)
+        if may_be_repeated and ledger.is_entered(lake, batch):
+            return {}  # all but the stream's own note of it was done; rows may have been taken out since
+        voided = removals.all_removals(lake)
+        if voided is not None:
+            docs = removals.void(docs, voided)
+        stage = STAGES[self.stage]
         came_in = count_rows(docs)
         if not came_in:
-            return 0
-        work = Work(lake, stage, self.settings, self.resources, self.columns, batch, docs, self.rows_per_file)
+            return {}
+        cache = None
+        if translation_cache.is_cached(self.stage, self.settings):
+            cache = BatchCache(lake, self.settings, self.resources, batch, came_in)
+        work = Work(
+            lake,
+            stage,
+            self.settings,
+            self.resources,
+            self.columns,
+            batch,
+            docs,
+            self.rows_per_file,
+            failure_rate,
+            cache,
+            may_be_repeated,
+        )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)
-        Ledger(lake, batch.recipe, self.run_id).record(written, came_in, batch, stage, started_at)
-        return sum(rows for rows, _ in came_in.values())
+        self._check_whole(written, came_in, batch_id)
+        looked_up = cache.remember(written) if cache else None
+        entries = Ledger(lake, batch.recipe, self.run_id)
+        return entries.record(written, came_in, batch, stage, started_at, looked_up)
+
+    def _check_whole(self, written: DataFrame, came_in: Mapping[str, tuple[int, int]], batch_id: int) -> None:
+        """Make sure that what stands under the batch's number is this batch, and not one of another checkpoint."""
+        if self.stage == LAST:
+            return  # pairs are merged: an older revision's row makes none
+        stands = count_rows(written)
+        short = [language for language, (rows, _) in came_in.items() if stands.get(language, (0, 0))[0] != rows]
+        if short:
+            counts = ", ".join(f"{each}: {came_in[each][0]} in, {stands.get(each, (0, 0))[0]} there" for each in short)
+            raise BackpromptError(
+                f"Batch {batch_id} of stage {self.stage} was written before with other rows ({counts}). The stream's "
+                "checkpoint is not the one that the table was written with: name the right folder with --checkpoints, "
+                f"or process again with --rebuild {self.stage}."
+            )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Listener:
-    count: Callable[[int], None]
+    may_begin: Callable[[], None]
+    count: Callable[[dict[str, Tally]], None]
     failures: list[Exception]
+    failure_rate: FailureRate
+    has_begun: bool = False
 
 
 # A batch runs in this process but in a session, sometimes a thread, of its own; a processor holds no live objects.
@@ -220,9 +325,14 @@ _LISTENERS: Final[dict[str, _Listener]] = {}
 
 
 @contextmanager
-def listening(app_id: str, count: Callable[[int], None]) -> Iterator[list[Exception]]:
-    """Hear, meanwhile, of the batches of one stage: ``count(rows)`` after each; yields what they raised."""
-    listener = _LISTENERS[app_id] = _Listener(count, [])
+def listening(
+    app_id: str, may_begin: Callable[[], None], count: Callable[[dict[str, Tally]], None]
+) -> Iterator[list[Exception]]:
+    """Hear of the batches of one stage: ``may_begin()``, which may raise, before each, ``count(entered)`` after it.
+
+    Yields what they raised.
+    """
+    listener = _LISTENERS[app_id] = _Listener(may_begin, count, [], FailureRate())
     try:
         yield listener.failures
     finally:

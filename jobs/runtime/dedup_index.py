@@ -16,7 +16,7 @@ INDEX: Final = StructType([*BLOCKS.fields, StructField("batch_id", LongType(), F
 # A batch reads no more than the scopes that it has documents of.
 PARTITION_BY: Final = ("scope",)
 # Hashes cannot be compressed. Small row groups are what one file is read by in several tasks, in little memory.
-_PARQUET: Final = {
+PARQUET: Final = {
     "compression": "uncompressed",
     "parquet.block.size": str(16 << 20),
     "parquet.block.size.row.check.min": "16",
@@ -47,7 +47,7 @@ class DedupIndex:
     def append(self, blocks: DataFrame, app_id: str, batch_id: int) -> None:
         """Add a batch's entries, once. Input columns: BLOCKS."""
         numbered = blocks.withColumn("batch_id", F.lit(batch_id).cast("long"))
-        self.lake.append(numbered, self.table, app_id, batch_id, options=_PARQUET)
+        self.lake.append(numbered, self.table, app_id, batch_id, options=PARQUET)
 
     def forget(self, ids: DataFrame, before: int | None = None) -> int:
         """Take documents out; their copies that come later are new documents then.
@@ -62,9 +62,7 @@ class DedupIndex:
         index = self.lake.read(self.table, INDEX)
         if before is not None:
             index = index.where(F.col("batch_id") < before)
-        names = index.select("batch_id", "block", *(each for each in BLOCKS.fieldNames() if each != "block"))
-        held = names.mapInArrow(dedup_batches.names_in_blocks, _NAMES)
-        gone = held.join(ids.select("doc_id").distinct(), on="doc_id", how="left_semi")
+        gone = _names(index).join(ids.select("doc_id").distinct(), on="doc_id", how="left_semi")
         touched = gone.groupBy("batch_id", "block").agg(F.collect_set("doc_id").alias("gone"))
         schema = StructType([*INDEX.fields, StructField("removed", LongType())])
         rewritten = index.join(touched, ["batch_id", "block"]).select(*INDEX.fieldNames(), "gone")
@@ -77,6 +75,10 @@ class DedupIndex:
             rewritten.unpersist()
         return int(removed)
 
+    def ids(self) -> DataFrame:
+        """Return whose entries there are. Output columns: doc_id, as often as the document has an entry."""
+        return _names(self.lake.read(self.table, INDEX)).select("doc_id")
+
     def _replace_blocks(self, rewritten: DataFrame) -> None:
         same = "old.batch_id = new.batch_id AND old.block = new.block AND old.scope <=> new.scope"
         values = {name: f"new.{name}" for name in ("entries", "ids", "keys", "payload")}
@@ -88,3 +90,8 @@ class DedupIndex:
             .whenMatchedUpdate(set=values)
             .execute()
         )
+
+
+def _names(index: DataFrame) -> DataFrame:
+    columns = index.select("batch_id", "block", *(each for each in BLOCKS.fieldNames() if each != "block"))
+    return columns.mapInArrow(dedup_batches.names_in_blocks, _NAMES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +16,8 @@ from jobs.runtime.schema import RUNS
 from jobs.stages.base import Stage
 
 TABLE: Final = "runs"
+WITHDRAWN: Final = -1
+"""Batch number of rows of ``runs`` that take others back."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,14 @@ class BatchId:
     @property
     def app_id(self) -> str:
         """Return the application id under which Delta remembers the stage's batches."""
-        return f"{self.recipe}/{self.stage}/{self.fingerprint}/{self.generation}"
+        stream = f"{self.recipe}/{self.stage}/{self.fingerprint}/{self.generation}"
+        # Retries count below 0, beside the stream, and Delta takes no version that is not above the last one.
+        return f"{stream}/again" if self.batch_id < 0 else stream
+
+    @property
+    def version(self) -> int:
+        """Return the number under which Delta remembers this batch."""
+        return abs(self.batch_id)
 
 
 def count_rows(docs: DataFrame) -> dict[str, tuple[int, int]]:
@@ -53,7 +62,12 @@ def count_rows(docs: DataFrame) -> dict[str, tuple[int, int]]:
 
 
 def summarise(
-    written: DataFrame, rows_in: dict[str, tuple[int, int]], batch: BatchId, run_id: str, labels: Iterable[str]
+    written: DataFrame,
+    rows_in: dict[str, tuple[int, int]],
+    batch: BatchId,
+    run_id: str,
+    labels: Iterable[str],
+    looked_up: Mapping[str, tuple[int, int]] | None = None,
 ) -> DataFrame:
     """Return what one batch wrote as rows of RUNS.
 
@@ -63,11 +77,15 @@ def summarise(
         batch: which batch.
         run_id: which run.
         labels: columns of ``written`` that hold engine labels.
+        looked_up: texts found in the translation cache, and texts not found, by language; None for a stage without.
     """
     spark = written.sparkSession
     came_in = spark.createDataFrame(
-        [(language, rows, characters) for language, (rows, characters) in sorted(rows_in.items())],
-        "language string, rows_in long, characters long",
+        [
+            (language, *counts, *(looked_up or {}).get(language, (None, None)))
+            for language, counts in sorted(rows_in.items())
+        ],
+        "language string, rows_in long, characters long, cache_hits long, cache_misses long",
     )
     alive = F.size("rejected_for") == 0
     engines = [F.collect_set(label) for label in labels]
@@ -105,6 +123,8 @@ def summarise(
             F.coalesce("characters", zero).alias("characters"),
             "prompt_tokens",
             "completion_tokens",
+            "cache_hits",
+            "cache_misses",
             F.coalesce("engines", F.array().cast("array<string>")).alias("engines"),
         )
     )
@@ -120,12 +140,6 @@ class Ledger:
         """Make the table if it is not there."""
         self.lake.ensure(TABLE, RUNS, {}, partition_by=())
 
-    def batches(self, stage: str, generation: int) -> DataFrame:
-        """Return the numbers of the stage's batches that are entered. Output columns: batch_id."""
-        runs = self.lake.read(TABLE, RUNS)
-        is_wanted = (F.col("stage") == stage) & (F.col("generation") == generation)
-        return runs.where(is_wanted).select("batch_id").distinct()
-
     def record(
         self,
         written: DataFrame,
@@ -133,13 +147,61 @@ class Ledger:
         batch: BatchId,
         stage: Stage | None,
         started_at: datetime,
-    ) -> None:
-        """Append the batch to ``runs``, once."""
-        rows = summarise(written, rows_in, batch, self.run_id, stage.labels if stage else ())
+        looked_up: Mapping[str, tuple[int, int]] | None = None,
+    ) -> dict[str, Tally]:
+        """Append the batch to ``runs``, once; what was entered, by language, without reasons and engines."""
+        found = summarise(written, rows_in, batch, self.run_id, stage.labels if stage else (), looked_up).collect()
         seconds = (datetime.now(UTC) - started_at).total_seconds()
-        rows = rows.withColumns({"started_at": F.lit(started_at), "batch_seconds": F.lit(seconds)})
+        rest = {"started_at": started_at, "batch_seconds": seconds}
+        rows = [tuple((row.asDict() | rest)[name] for name in RUNS.fieldNames()) for row in found]
+        entries = self.lake.spark.createDataFrame(rows, RUNS)
         # Two or three rows: one task and one file.
-        self.lake.append(rows.select(*RUNS.fieldNames()).coalesce(1), TABLE, f"runs/{batch.app_id}", batch.batch_id)
+        self.lake.append(entries.coalesce(1), TABLE, f"runs/{batch.app_id}", batch.version)
+        return {
+            row["language"]: Tally(row["rows_in"], row["rows_alive"], row["rows_rejected"], row["characters"])
+            for row in found
+        }
+
+
+def present_life(lake: Lake, stage: str) -> BatchId:
+    """Return what names the batches of a stage's present table; its batch number is of no account."""
+    properties = lake.properties(stage)
+    return BatchId(properties["recipe"], stage, properties["fingerprint"], int(properties["generation"]), WITHDRAWN)
+
+
+def entered(lake: Lake, stage: str) -> DataFrame:
+    """Return the batches of a stage's present table that are entered. Output columns: batch_id, started_at."""
+    is_present = (F.col("stage") == stage) & (F.col("generation") == int(lake.properties(stage)["generation"]))
+    runs = lake.read(TABLE, RUNS).where(is_present & (F.col("batch_id") != WITHDRAWN))
+    return runs.groupBy("batch_id").agg(F.min("started_at").alias("started_at"))
+
+
+def is_entered(lake: Lake, batch: BatchId) -> bool:
+    """Say whether a batch is entered, which is the last that is done of it."""
+    is_of_table = (F.col("stage") == batch.stage) & (F.col("generation") == batch.generation)
+    return not lake.read(TABLE, RUNS).where(is_of_table & (F.col("batch_id") == batch.batch_id)).isEmpty()
+
+
+def withdraw(lake: Lake, stage: str, rows: DataFrame, app_id: str, run_id: str) -> None:
+    """Take rows that are about to leave a stage's table off its account in ``runs``, once for each ``app_id``.
+
+    Args:
+        lake: the lake.
+        stage: name of the stage and its table.
+        rows: rows of the table, alive or rejected.
+        app_id: name of what takes them out; a repeat with the same one does nothing.
+        run_id: what ``runs`` has for it.
+    """
+    counts = count_rows(rows)
+    if not counts:
+        return
+    gone = summarise(rows, counts, present_life(lake, stage), run_id, ())
+    signs = {name: -F.col(name) for name in ("rows_in", "rows_alive", "rows_rejected", "characters")}
+    signs["reasons"] = F.transform_values("reasons", lambda _, count: -count)
+    nothing = F.lit(None).cast("long")
+    signs |= {"prompt_tokens": nothing, "completion_tokens": nothing}  # they were spent all the same
+    signs |= {"started_at": F.lit(datetime.now(UTC)), "batch_seconds": F.lit(0.0)}
+    lake.append(gone.withColumns(signs).select(*RUNS.fieldNames()).coalesce(1), TABLE, f"{app_id}/{stage}", 0)
 
 
 def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:
@@ -153,6 +215,7 @@ def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:
         runs.select("stage", "language", F.explode("reasons").alias("reason", "count"))
         .groupBy("stage", "language", "reason")
         .agg(F.sum("count").alias("count"))
+        .where("count <> 0")  # rows that were all taken back
     )
     funnel: dict[str, dict[str, Tally]] = defaultdict(dict)
     for row in sums.collect():

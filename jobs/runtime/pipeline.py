@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -10,20 +9,22 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.runtime.batches import SPLITS_TABLE, BatchProcessor, index_table, listening
-from jobs.runtime.conf import read_conf
+from jobs.runtime import ledger, maintenance, removals, retries, translation_cache
+from jobs.runtime.batches import SPLITS_TABLE, BatchProcessor, drop_superseded_pairs, index_table, listening
+from jobs.runtime.budget import Budget, BudgetSpent
 from jobs.runtime.dedup_index import INDEX, PARTITION_BY
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.lake import BatchBounds, Lake
-from jobs.runtime.ledger import BatchId, Ledger, Tally, count_rows, tallies
+from jobs.runtime.ingest import Ingest
+from jobs.runtime.lake import BatchBounds, Lake, explain_storage_error
+from jobs.runtime.lease import Lease
+from jobs.runtime.ledger import BatchId, Ledger, Tally, tallies
+from jobs.runtime.plan import Plan, incoming, waiting_rows
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
-from jobs.sources import AnySource, explain_read_error, inventory, read
-from jobs.sources.sampling import sampling_position
 from jobs.stages import STAGES, dedup, dedup_lines
 from jobs.stages.base import Stage, StageSettings
 from jobs.stages.translate import is_covered
@@ -57,6 +58,10 @@ class Options:
     """Names of the stages to run; empty: all of the recipe."""
     max_documents: int | None = None
     """At most so many new documents are taken from the corpora."""
+    max_batches: int | None = None
+    """At most so many batches of the stages after ``documents`` are worked through."""
+    max_hours: float | None = None
+    """No batch is begun after so many hours."""
     rebuild: str | None = None
     """Stage from which on the tables are made again."""
 
@@ -71,6 +76,8 @@ class Outcome:
     """Rows that each stage took in, in this run."""
     uncovered: dict[str, int] = field(default_factory=dict)
     """Living documents by language for which the recipe's translation engine has no way."""
+    stopped: str = ""
+    """Why the run ended before everything was done, between two batches; "" if it did not."""
 
 
 def run(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options, reporter: Reporter) -> Outcome:
@@ -88,6 +95,15 @@ def run(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options,
         udfs.engines.EngineUnavailable: if an engine of the recipe cannot be used; nothing has been read then.
     """
     return _Run(spark, recipe, lake, options, reporter).go()
+
+
+def plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options, reporter: Reporter) -> Plan:
+    """Say what a run would begin with; reads the corpora and the lake, writes nothing.
+
+    Raises:
+        BackpromptError: where a run would refuse to begin.
+    """
+    return _Run(spark, recipe, lake, options, reporter).plan()
 
 
 def parse_stages(text: str, recipe: LoadedRecipe) -> tuple[str, ...]:
@@ -124,25 +140,62 @@ class _Run:
         self.ledger = Ledger(lake, recipe.name, self.outcome.run_id)
         self.chosen = options.stages or recipe.order
         self.resources = recipe.resources()
-        self._funnel: tuple[int, dict[str, dict[str, Tally]]] | None = None
+        self.budget = Budget(options.max_batches, options.max_hours)
+        self.emptied: set[str] = set()
+        self._funnel: dict[str, dict[str, Tally]] | None = None
 
     def go(self) -> Outcome:
         rebuilt = self._to_rebuild()
         self._check_engines()
         self.lake.create()
+        try:
+            with Lease(self.lake, "run", self.outcome.run_id) as self.lease:
+                try:
+                    self._work(rebuilt)
+                except BudgetSpent as spent:
+                    self.outcome.stopped = str(spent)
+                if any(self.outcome.new_rows.values()):
+                    self.lease.check()
+                    maintenance.compact(self.lake)
+        except BackpromptError:
+            raise
+        except Exception as error:
+            raise explain_storage_error(error, self.lake) or error from error
+        return self.outcome
+
+    def plan(self) -> Plan:
+        rebuilt = self._to_rebuild()
+        self._check_engines()
+        self._check_tables(rebuilt)
+        funnel = {} if not self.lake.exists(ledger.TABLE) else self._tallies()
+        # What a rebuild empties waits all over again.
+        waiting = waiting_rows(self.recipe.order, {name: funnel[name] for name in funnel if name not in rebuilt})
+        found = Plan(waiting={name: rows for name, rows in waiting.items() if name in self.chosen})
+        if FIRST in self.chosen:
+            found.incoming = incoming(self._ingestion())
+        return found
+
+    def _work(self, rebuilt: tuple[str, ...]) -> None:
         self._check_tables(rebuilt)
         self.ledger.ensure()
+        removals.complete_unfinished(self.lake)
         # All before the first is filled again, so that no stage reads on from a table that is no more.
         for name in rebuilt:
             self._prepare(name, is_rebuilt=True)
+        self.emptied = {name for name in rebuilt if name != FIRST}
         for name in self.chosen:
             self._prepare(name)
             if name == FIRST:
                 self._ingest()
                 self._announce_uncovered()
             else:
+                self.outcome.new_rows[name] = 0
+                self._tallies()  # before there are batches to be added
+                self._retry(STAGES[name], self.recipe.settings(name))
                 self._stream(STAGES[name], self.recipe.settings(name))
-        return self.outcome
+        if self.chosen == self.recipe.order:
+            self.lease.check()
+            drop_superseded_pairs(self.lake)
 
     # Before the first row ---------------------------------------------------------------------------------------
 
@@ -245,6 +298,9 @@ class _Run:
             self._ensure_state(index_table(name), INDEX, life, PARTITION_BY)
         if name == dedup_lines.STAGE.name:
             self._ensure_state(index_table(name), dedup_lines.LINE_INDEX, life, partition_by=())
+        if name != FIRST and translation_cache.is_cached(name, self.recipe.settings(name)):
+            # Of no generation: a rebuild finds what was translated before it.
+            translation_cache.ensure(self.lake)
         if name == LAST:
             # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
             self._ensure_state(SPLITS_TABLE, SPLITS, {"seed": str(self.resources.seed)}, partition_by=("language",))
@@ -272,89 +328,28 @@ class _Run:
     # Documents --------------------------------------------------------------------------------------------------
 
     def _ingest(self) -> None:
-        """Append the corpora's documents that the table does not hold in this revision; one commit a source."""
         self.reporter.stage_started(FIRST, None)
-        self._record_unrecorded_documents()
-        columns = self.recipe.schema(FIRST).fieldNames()
-        seen = self.lake.properties(FIRST)
-        read_whole: dict[str, str] = {}
         taken = 0
-        for number, source in enumerate(self.recipe.recipe.sources):
-            left = None if self.options.max_documents is None else self.options.max_documents - taken
-            if left == 0:
-                break
-            state = self._source_state(source)
-            if state is not None and seen.get(f"seen.{source.name}") == state:
-                continue
-            batch_id = (self.lake.read(FIRST).agg(F.max("batch_id")).first() or [None])[0]
-            batch = self._batch(FIRST, 0 if batch_id is None else batch_id + 1)
-            started_at = datetime.now(UTC)
-            try:
-                number_of_batch = F.lit(batch.batch_id).cast("long")
-                rows = self._new_documents(source, left).withColumns(
-                    {"document_batch": number_of_batch, "batch_id": number_of_batch}
-                )
-                app_id = f"{batch.app_id}/{self.outcome.run_id}"
-                self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
-            except BackpromptError:
-                raise
-            except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-                raise explain_read_error(error, source) or error from error
-            count = self._record_documents(batch, started_at)
-            self.reporter.batch_done(FIRST, count)
-            taken += count
-            if state is not None and (left is None or count < left):
-                read_whole[f"seen.{source.name}"] = state
-        if read_whole:
-            self.lake.set_properties(FIRST, read_whole)
-        if taken == 0 and self.lake.read(FIRST).isEmpty():
-            raise BackpromptError(
-                f"The corpora of {self.recipe.recipe.path} hold no documents: "
-                + ", ".join(source.path for source in self.recipe.recipe.sources)
-            )
-        self.outcome.new_rows[FIRST] = taken
+        try:
+            for count in self._ingestion().go():
+                self.reporter.batch_done(FIRST, count)
+                taken += count
+        finally:
+            self.outcome.new_rows[FIRST] = taken
         self.reporter.stage_done(FIRST)
 
-    def _source_state(self, source: AnySource) -> str | None:
-        """Return a hash of all that decides which documents a source gives; None if its files cannot be listed."""
-        files = inventory(self.spark, source)
-        if files is None:
-            return None
-        recipe = self.recipe.recipe
-        decisive = [files, source.model_dump_json(), recipe.seed, recipe.languages, read_conf("languages.csv")]
-        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
-
-    def _new_documents(self, source: AnySource, at_most: int | None) -> DataFrame:
-        recipe = self.recipe.recipe
-        docs = read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
-        # Against the newest revision, so that a document that is changed and changed back is new each time.
-        known = (
-            self.lake.read(FIRST)
-            .where(F.col("source") == source.name)
-            .groupBy("doc_id")
-            .agg(F.max_by("revision", "document_batch").alias("revision"))
+    def _ingestion(self) -> Ingest:
+        return Ingest(
+            spark=self.spark,
+            recipe=self.recipe,
+            lake=self.lake,
+            resources=self.resources,
+            ledger=self.ledger,
+            life=self._batch(FIRST, 0) if self.lake.exists(FIRST) else BatchId(self.recipe.name, FIRST, "", 0, 0),
+            max_documents=self.options.max_documents,
+            may_begin=self._may_begin,
+            starts_anew=FIRST in self._to_rebuild(),
         )
-        new = docs.join(known, ["doc_id", "revision"], how="left_anti")
-        if at_most is None:
-            return new
-        first = new.select("doc_id").orderBy(sampling_position("doc_id", recipe.seed), "doc_id")
-        return new.join(first.limit(at_most), "doc_id", how="left_semi")
-
-    def _record_documents(self, batch: BatchId, started_at: datetime) -> int:
-        written = self.lake.read(FIRST).where(F.col("batch_id") == batch.batch_id)
-        came_in = count_rows(written)
-        count = sum(rows for rows, _ in came_in.values())
-        if count:
-            self.ledger.record(written, came_in, batch, None, started_at)
-        return count
-
-    def _record_unrecorded_documents(self) -> None:
-        """Enter the batches that a run was killed after writing and before entering in ``runs``."""
-        generation = self._batch(FIRST, 0).generation
-        recorded = self.ledger.batches(FIRST, generation)
-        written = self.lake.read(FIRST).select("batch_id").distinct()
-        for row in written.join(recorded, "batch_id", how="left_anti").orderBy("batch_id").collect():
-            self._record_documents(self._batch(FIRST, row["batch_id"]), datetime.now(UTC))
 
     def _announce_uncovered(self) -> None:
         """Say before any model works which documents no engine of the recipe can translate."""
@@ -379,30 +374,17 @@ class _Run:
         """Work through what the table before the stage holds and the stage has not seen, batch by batch."""
         upstream = self.recipe.upstream(stage.name)
         self.reporter.stage_started(stage.name, self._waiting(upstream, stage.name))
-        life = self._batch(stage.name, 0)
-        processor = BatchProcessor(
-            location=self.lake.location,
-            stage=stage.name,
-            settings=settings,
-            resources=self.resources,
-            columns=tuple((PAIRS if stage.name == LAST else self.recipe.schema(stage.name)).fieldNames()),
-            life=life,
-            run_id=self.outcome.run_id,
-            rows_per_file=self.recipe.recipe.rows_per_file,
-        )
-        done = 0
+        processor = self._processor(stage, settings)
 
-        def count(rows: int) -> None:
-            nonlocal done
-            done += rows
-            self.reporter.batch_done(stage.name, rows)
+        def count(entered: dict[str, Tally]) -> None:
+            self.reporter.batch_done(stage.name, self._count(stage.name, entered))
 
-        with listening(life.app_id, count) as failures:
+        with listening(processor.life.app_id, self._may_begin, count) as failures:
             query = (
                 self.lake.stream(upstream, BatchBounds(settings.max_files_per_batch))
                 .where(F.size("rejected_for") == 0)
                 .writeStream.foreachBatch(processor)
-                .option("checkpointLocation", self.lake.checkpoint(life.app_id))
+                .option("checkpointLocation", self.lake.checkpoint(processor.life.app_id))
                 .trigger(availableNow=True)
                 .start()
             )
@@ -413,8 +395,45 @@ class _Run:
                 raise (failures[0] if failures else error) from error
             finally:
                 query.stop()
-        self.outcome.new_rows[stage.name] = done
         self.reporter.stage_done(stage.name)
+
+    def _may_begin(self) -> None:
+        """Stop between two batches, if this one is not to begin."""
+        self.lease.check()
+        self.budget.check()
+
+    def _retry(self, stage: Stage, settings: StageSettings) -> None:
+        """Send rows through the stage again that 'backprompt retry' took out of its table."""
+        for retry in retries.unfinished(self.lake, stage.name):
+            self._may_begin()
+            rows = retry.rows(self.lake.read(self.recipe.upstream(stage.name)), self.lake)
+            # Rows that fail again are what they were, so no share of them stops the run.
+            self._count(stage.name, self._processor(stage, settings).process(rows, retry.batch_id, failure_rate=None))
+            retry.finish(self.lake)
+
+    def _count(self, stage: str, entered: dict[str, Tally]) -> int:
+        """Add a batch to what this run knows; how many rows it took in."""
+        funnel = self._tallies().setdefault(stage, {})
+        for language, tally in entered.items():
+            sums = funnel.setdefault(language, Tally())
+            sums.rows_in += tally.rows_in
+            sums.alive += tally.alive
+        rows = sum(tally.rows_in for tally in entered.values())
+        self.budget.batches += 1
+        self.outcome.new_rows[stage] += rows
+        return rows
+
+    def _processor(self, stage: Stage, settings: StageSettings) -> BatchProcessor:
+        return BatchProcessor(
+            location=self.lake.location,
+            stage=stage.name,
+            settings=settings,
+            resources=self.resources,
+            columns=tuple((PAIRS if stage.name == LAST else self.recipe.schema(stage.name)).fieldNames()),
+            life=self._batch(stage.name, 0),
+            run_id=self.outcome.run_id,
+            rows_per_file=self.recipe.recipe.rows_per_file,
+        )
 
     def _waiting(self, upstream: str, stage: str) -> int:
         funnel = self._tallies()
@@ -422,11 +441,11 @@ class _Run:
         return max(0, alive - sum(tally.rows_in for tally in funnel.get(stage, {}).values()))
 
     def _tallies(self) -> dict[str, dict[str, Tally]]:
-        """Return the funnel as of now; read anew only if this run has written since."""
-        written = sum(self.outcome.new_rows.values())
-        if self._funnel is None or self._funnel[0] != written:
-            self._funnel = (written, tallies(self.lake))
-        return self._funnel[1]
+        """Return rows in and alive by stage and language: read once the corpora are, and counted from then on."""
+        if self._funnel is None:
+            found = tallies(self.lake)
+            self._funnel = {name: found[name] for name in found if name not in self.emptied}
+        return self._funnel
 
 
 def _is_compared(key: str, shared_sources: set[str], now: dict[str, object]) -> bool:

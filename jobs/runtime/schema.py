@@ -152,6 +152,8 @@ RUNS: Final = _columns(
     ("characters", _LONG, False),  # of the texts that came in, Unicode code points
     ("prompt_tokens", _LONG, True),
     ("completion_tokens", _LONG, True),
+    ("cache_hits", _LONG, True),  # texts that the translation cache held; null for a stage without it
+    ("cache_misses", _LONG, True),  # texts that it did not hold; equal ones count each, and go to the engine once
     ("engines", _STRINGS, False),  # labels of the engines that touched the rows
     ("started_at", TimestampType(), False),
     ("batch_seconds", _DOUBLE, False),  # of the whole batch, all languages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 from pyspark.sql import Column, DataFrame, Window
@@ -53,6 +53,9 @@ class SourceSettings(Settings):
     """Share of the corpus to take, chosen by a hash of the id: a larger share takes the same documents and more."""
     max_documents_per_language: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """At most so many documents a language, chosen the same way; null: no limit. Spark reads the corpus once more."""
+    on_missing: Literal["keep", "remove"] = Field("keep", json_schema_extra=OPERATIONAL)
+    """What becomes of a document that the corpus, or the sample of it, no longer holds: ``remove`` takes it and its
+    pair out of every table, and reads the corpus once more."""
 
 
 def to_documents(
@@ -144,7 +147,7 @@ def with_terms(docs: DataFrame, settings: SourceSettings) -> DataFrame:
 
 
 def flag_duplicate_ids(docs: DataFrame) -> DataFrame:
-    """Keep one row of those that are the same, and of those with one id the one with the smallest revision alive.
+    """Keep one row of those that are the same, and flag those whose id a living row has, the smallest revision.
 
     One shuffle of the rows. Finding the few ids that repeat without it would read the corpus twice or three times,
     and by now the rows are those of the sample.
@@ -156,20 +159,25 @@ def flag_duplicate_ids(docs: DataFrame) -> DataFrame:
     # partitions keeps the same one.
     others = ("revision", "origin", "detail", "url", "date", "subsource", "language", "corpus_key")
     rows = Window.partitionBy("doc_id").orderBy(~is_alive, *others)
-    is_second = is_alive & (F.col("revision") != F.col("_first"))
+    is_second = F.col("_is_first_alive") & (F.col("revision") != F.col("_first"))
+    flagged = F.array_append("rejected_for", F.lit(Reason.DUPLICATE_ID.value))
     note = F.concat(F.lit("another record has the key "), F.coalesce("corpus_key", F.lit("")))
     return (
-        docs.withColumns({"_before": F.lag("revision").over(rows), "_first": F.first("revision").over(rows)})
+        docs.withColumns(
+            {
+                "_before": F.lag("revision").over(rows),
+                "_first": F.first("revision").over(rows),
+                "_is_first_alive": F.first(is_alive).over(rows),
+            }
+        )
         .where(F.col("_before").isNull() | (F.col("_before") != F.col("revision")))
         .withColumns(
             {
-                "rejected_for": F.when(is_second, F.array(F.lit(Reason.DUPLICATE_ID.value))).otherwise(
-                    F.col("rejected_for")
-                ),
-                "detail": F.when(is_second, note).otherwise(F.col("detail")),
+                "rejected_for": F.when(is_second, flagged).otherwise(F.col("rejected_for")),
+                "detail": F.when(is_second, F.coalesce("detail", note)).otherwise(F.col("detail")),
             }
         )
-        .drop("_before", "_first")
+        .drop("_before", "_first", "_is_first_alive")
     )
 
 

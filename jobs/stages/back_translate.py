@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
@@ -12,37 +13,51 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import BACK_TRANSLATE, join_columns
-from jobs.stages.base import ENGINE_ERROR, Resources, Stage, StageSettings, flag
+from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
 from jobs.stages.engines import AnyTranslator
-from jobs.stages.translate import NO_ENGINE, translate_by_language
+from jobs.stages.translate import (
+    NO_ENGINE,
+    REQUESTS,
+    cache_key,
+    engine_identity,
+    find_known,
+    known_translations,
+    translate_by_language,
+    without_cached,
+)
 from udfs.arrow import open_once, with_columns
 from udfs.engines import Answer
 from udfs.masking import Masked, mask_title, unmask
+from udfs.settings import OPERATIONAL
 from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
 
 
-class BackTranslateSettings(StageSettings):
+class BackTranslateSettings(EngineStageSettings):
     """Translate the instruction into the document's language."""
 
     engine: AnyTranslator = Field(default_factory=ApertiumSettings)
     """Translation engine, from the pivot to the document's language."""
     keep_titles: bool = True
     """Leave a title that the instruction names as the document writes it, instead of translating it a second time."""
+    cache: bool = Field(True, json_schema_extra=OPERATIONAL)
+    """Keep translations, and do not translate again what the same engine has translated before, in any run."""
 
 
 def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: Resources) -> DataFrame:
     """Fill ``instruction_src`` where the source did not hold the instruction itself.
 
-    Input columns: language, title, title_en, instruction_en, instruction_src, rejected_for, detail.
-    Output columns: the same and BACK_TRANSLATE.
+    Input columns: language, title, title_en, instruction_en, instruction_src, rejected_for, detail; CACHED, if there is
+    a cache.
+    Output columns: the same without CACHED, and BACK_TRANSLATE.
     """
     pivot = resources.pivot
     covered = [code for code in resources.languages if code == pivot or settings.engine.supports(pivot, code)]
-    schema = join_columns(docs.schema, BACK_TRANSLATE, ENGINE_ERROR)
+    schema = without_cached(join_columns(docs.schema, BACK_TRANSLATE, ENGINE_ERROR))
     run = partial(
         _back_translate_batches,
         engine=settings.engine,
+        identity=engine_identity(STAGE, settings.engine),
         pivot=pivot,
         covered=frozenset(covered),
         keep_titles=settings.keep_titles,
@@ -57,9 +72,82 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
     )
 
 
+def requests(docs: DataFrame, settings: BackTranslateSettings, resources: Resources, is_written: bool) -> DataFrame:
+    """Return one row for each instruction that documents ask the engine for; arguments and columns as in translate."""
+    pivot = resources.pivot
+    nothing = F.lit(None).cast("string")
+    if is_written:
+        asked = docs.where(F.col("back_translator") != NO_ENGINE)
+    else:
+        covered = [code for code in resources.languages if code != pivot and settings.engine.supports(pivot, code)]
+        asked = docs.where(F.col("instruction_src").isNull() & F.col("language").isin(covered))
+    columns = asked.where(F.col("instruction_en").isNotNull()).select(
+        *("doc_id", "language", "title", "title_en", "instruction_en"),
+        (F.col("back_translator") if is_written else nothing).alias("engine"),
+        (F.col("instruction_src") if is_written else nothing).alias("translation"),
+    )
+    run = partial(
+        _request_batches,
+        identity=engine_identity(STAGE, settings.engine),
+        pivot=pivot,
+        keep_titles=settings.keep_titles,
+    )
+    return columns.mapInArrow(run, REQUESTS)
+
+
+def _request_batches(
+    batches: Iterable[pa.RecordBatch], identity: str, pivot: str, keep_titles: bool
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        texts, languages = batch.column("instruction_en").to_pylist(), batch.column("language")
+        keys = _keys(identity, pivot, texts, _masks(batch, texts, keep_titles), languages.to_pylist())
+        yield with_columns(
+            batch,
+            {
+                "source_language": pa.array([pivot] * len(batch), pa.string()),
+                "target_language": languages,
+                "cache_key": pa.array(keys, pa.string()),
+            },
+            REQUESTS.fieldNames(),
+        )
+
+
+def _keys(
+    identity: str,
+    pivot: str,
+    texts: Sequence[str | None],
+    masks: Sequence[Masked | None],
+    languages: Sequence[str],
+) -> list[str | None]:
+    """Return the cache key of each instruction, None where there is nothing to translate.
+
+    What is kept is the finished instruction. One that names its title is finished only with the title put back, and
+    whether the mask was lost on the way cannot be told from what the table holds; so what was masked, and by what it
+    is replaced, is part of the key. Instructions that name no title share their entries, whatever the documents.
+    """
+    keys: list[str | None] = []
+    for text, mask, language in zip(texts, masks, languages, strict=True):
+        if text is None or language == pivot:
+            keys.append(None)
+        else:
+            # An identity begins with a brace, a masked one with a bracket.
+            name = json.dumps([identity, mask.text, mask.title]) if mask else identity
+            keys.append(cache_key(name, pivot, language, text))
+    return keys
+
+
+def _masks(batch: pa.RecordBatch, texts: Sequence[str | None], keep_titles: bool) -> list[Masked | None]:
+    titles = zip(batch.column("title").to_pylist(), batch.column("title_en").to_pylist(), strict=True)
+    return [
+        mask_title(text, title, title_en) if keep_titles and text and title and title_en else None
+        for text, (title, title_en) in zip(texts, titles, strict=True)
+    ]
+
+
 def _back_translate_batches(
     batches: Iterable[pa.RecordBatch],
     engine: AnyTranslator,
+    identity: str,
     pivot: str,
     covered: frozenset[str],
     keep_titles: bool,
@@ -74,12 +162,14 @@ def _back_translate_batches(
             text if mine is None and language in covered else None
             for text, mine, language in zip(english, own, languages, strict=True)
         ]
-        titles = zip(batch.column("title").to_pylist(), batch.column("title_en").to_pylist(), strict=True)
-        masks = [
-            mask_title(text, title, title_en) if keep_titles and text and title and title_en else None
-            for text, (title, title_en) in zip(wanted, titles, strict=True)
-        ]
-        answers, labels = _translate_masked(translator, wanted, masks, pivot, languages)
+        masks = _masks(batch, wanted, keep_titles)
+        known = known_translations(batch)
+        keys = _keys(identity, pivot, wanted, masks, languages) if known else [None] * len(batch)
+        found, found_labels = find_known(translator, known, keys, [pivot] * len(batch), languages)
+        left = [None if answer else text for text, answer in zip(wanted, found, strict=True)]
+        given, given_labels = _translate_masked(translator, left, masks, pivot, languages)
+        answers = [first or second for first, second in zip(found, given, strict=True)]
+        labels = [first or second for first, second in zip(found_labels, given_labels, strict=True)]
         instructions = [answer.text if answer else mine for answer, mine in zip(answers, own, strict=True)]
         yield with_columns(
             batch,
@@ -101,7 +191,7 @@ def _translate_masked(
 ) -> tuple[list[Answer | None], list[str | None]]:
     """Translate with the titles masked; once more without where the engine did not bring the mask back."""
     pivots = [pivot] * len(texts)
-    masked = [mask.text if mask else text for text, mask in zip(texts, masks, strict=True)]
+    masked = [mask.text if mask and text is not None else text for text, mask in zip(texts, masks, strict=True)]
     answers, labels = translate_by_language(translator, masked, pivots, languages)
     lost: list[str | None] = [None] * len(texts)
     for row, (answer, mask) in enumerate(zip(answers, masks, strict=True)):

@@ -25,6 +25,13 @@ class StageSettings(Settings):
     """Spark tasks a batch is spread over; null: Spark's own number of shuffle partitions."""
 
 
+class EngineStageSettings(StageSettings):
+    """Settings of stages whose engine can fail on a row."""
+
+    max_failure_rate: float = Field(0.2, ge=0, le=1, json_schema_extra=OPERATIONAL)
+    """Share of rows the engine may fail on; above it, over 50 rows or more, the run stops before it writes a batch."""
+
+
 # Beside a stage's columns until it is turned into a reason: what an engine said of a row it failed on.
 ENGINE_ERROR: Final = StructType([StructField("engine_error", StringType())])
 

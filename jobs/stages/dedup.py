@@ -72,9 +72,9 @@ class ShingleChars(Settings):
 class DedupSettings(StageSettings):
     """Drop documents that nearly repeat one that is kept."""
 
-    max_files_per_batch: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
-    """Files of the table before it that one batch reads; null: all there are, so that what is kept does not depend on
-    how rows fell into files."""
+    max_files_per_batch: int | None = Field(10_000, ge=1, json_schema_extra=OPERATIONAL)
+    """Files of the table before it that one batch reads: so many that most corpora are one batch, and what is kept
+    does not depend on how rows fell into files."""
     threshold: float = Field(0.8, gt=0, le=1)
     """Least Jaccard similarity of duplicates: shingles that two texts share, as a share of those of both. Estimates up
     to one standard error lower count too (0.018 at 0.8 and 256 bins)."""
@@ -303,7 +303,7 @@ def kept_entries(new: DataFrame, decisions: Decisions) -> DataFrame:
         gone = decisions.local.filter(decisions.local["is_duplicate"])["doc_id"].combine_chunks()
         if len(gone) <= _MOST_VALUES:
             return new.mapInArrow(partial(dedup_batches.without, gone), BLOCKS)
-    return _without(new, decisions.rows.where("is_duplicate").select("doc_id"))
+    return without(new, decisions.rows.where("is_duplicate").select("doc_id"))
 
 
 def refuse_repeated(blocks: DataFrame, key: str = "doc_id", sought: Wanted | None = None) -> None:
@@ -332,7 +332,7 @@ def _repeated(blocks: DataFrame) -> list[str | None]:
     return [row["doc_id"] for row in names.distinct().limit(5).collect()]
 
 
-def _without(blocks: DataFrame, ids: DataFrame) -> DataFrame:
+def without(blocks: DataFrame, ids: DataFrame) -> DataFrame:
     """Take documents out of blocks. Input columns: BLOCKS; doc_id. Output columns: BLOCKS."""
     left = entries(blocks).join(ids.distinct(), on="doc_id", how="left_anti").select(*ENTRIES.fieldNames())
     return left.mapInArrow(dedup_batches.packed, BLOCKS)
@@ -352,7 +352,7 @@ def _indexed(
     if sought is None:
         # All keys of the index go through the shuffle with those of the batch.
         ids = entries(new).select("doc_id")
-        return _without(old, ids).persist(), None
+        return without(old, ids).persist(), None
     named = sorted(each for each in sought.scopes if each is not None)
     is_in_scope = F.coalesce(F.col("scope").isin(named), F.lit(False))
     if None in sought.scopes:

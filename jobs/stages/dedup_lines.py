@@ -48,9 +48,9 @@ _THIS_BATCH: Final = 2**63 - 1  # comes after every number of a batch
 class DedupLinesSettings(StageSettings):
     """Take out lines or paragraphs that many documents share."""
 
-    max_files_per_batch: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
-    """Files of the table before it that one batch reads; null: all there are, so that what is taken out does not depend
-    on how rows fell into files."""
+    max_files_per_batch: int | None = Field(10_000, ge=1, json_schema_extra=OPERATIONAL)
+    """Files of the table before it that one batch reads: so many that most corpora are one batch, and what is taken out
+    does not depend on how rows fell into files."""
     unit: Literal["line", "paragraph"] = "line"
     """What is compared: lines, or runs of lines between blank ones. Case, accents and punctuation do not count."""
     scope: Literal["site", "source", "language"] = "site"

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import INSTRUCT, join_columns
-from jobs.stages.base import ENGINE_ERROR, Resources, Stage, StageSettings, flag
+from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
 from jobs.stages.engines import AnyGenerator
 from udfs.arrow import open_once, with_columns
 from udfs.generators import Generator, InstructionRequest
@@ -20,7 +20,7 @@ from udfs.generators.openai_compatible import OpenAICompatibleSettings
 from udfs.generators.template import TemplateSettings
 
 
-class InstructSettings(StageSettings):
+class InstructSettings(EngineStageSettings):
     """Write, in the pivot language, the instruction that the document answers."""
 
     engine: AnyGenerator = Field(default_factory=TemplateSettings)

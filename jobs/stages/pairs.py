@@ -17,8 +17,8 @@ from udfs.splits import CYCLE
 class PairsSettings(StageSettings):
     """Write the pairs: instruction and answer in the document's language, with split and lineage."""
 
-    max_files_per_batch: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
-    """Files of the table before it that one batch reads; null: all there are, so that splits do not depend on files."""
+    max_files_per_batch: int | None = Field(10_000, ge=1, json_schema_extra=OPERATIONAL)
+    """Files of the table before it that one batch reads: so many that splits do not depend on files."""
 
 
 def assign_splits(docs: DataFrame, assigned: DataFrame, seed: int) -> DataFrame:

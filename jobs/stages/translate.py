@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Final
 
 import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import TRANSLATE, join_columns
-from jobs.stages.base import ENGINE_ERROR, Resources, Stage, StageSettings, flag
+from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
 from jobs.stages.engines import AnyTranslator
 from udfs.arrow import open_once, with_columns
 from udfs.engines import Answer
+from udfs.settings import OPERATIONAL
 from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
 
 NO_ENGINE = "none"  # label of a row that was in the target language already
+# May stand beside a stage's columns: array<struct<cache_key, engine, translation>>, what earlier batches made of the
+# row's texts. A stage uses it instead of its engine and takes it away.
+CACHED: Final = "cached_translations"
+# One text that a stage asks its engine for; in rows that the stage has written, also what the engine answered.
+REQUESTS: Final = StructType(
+    [
+        StructField(name, StringType())
+        for name in ("doc_id", "language", "source_language", "target_language", "cache_key", "engine", "translation")
+    ]
+)
 
 
-class TranslateSettings(StageSettings):
+class TranslateSettings(EngineStageSettings):
     """Translate title and text into the pivot language."""
 
     engine: AnyTranslator = Field(default_factory=ApertiumSettings)
     """Translation engine, from the document's language to the pivot."""
+    cache: bool = Field(True, json_schema_extra=OPERATIONAL)
+    """Keep translations, and do not translate again what the same engine has translated before, in any run."""
 
 
 def translate(docs: DataFrame, settings: TranslateSettings, resources: Resources) -> DataFrame:
     """Add the pivot text of every document whose language the engine covers, and flag the others.
 
-    Input columns: language, title, text, rejected_for, detail.
-    Output columns: the same and TRANSLATE.
+    Input columns: language, title, text, rejected_for, detail; CACHED, if there is a cache.
+    Output columns: the same without CACHED, and TRANSLATE.
     """
     pivot = resources.pivot
     covered = [code for code in resources.languages if is_covered(settings.engine, code, pivot)]
-    schema = join_columns(docs.schema, TRANSLATE, ENGINE_ERROR)
+    schema = without_cached(join_columns(docs.schema, TRANSLATE, ENGINE_ERROR))
     run = partial(
-        _translate_batches, engine=settings.engine, pivot=pivot, covered=frozenset(covered), order=schema.fieldNames()
+        _translate_batches,
+        engine=settings.engine,
+        identity=engine_identity(STAGE, settings.engine),
+        pivot=pivot,
+        covered=frozenset(covered),
+        order=schema.fieldNames(),
     )
     return (
         docs.mapInArrow(run, schema)
@@ -55,10 +77,98 @@ def is_covered(engine: AnyTranslator, language: str, pivot: str) -> bool:
     return language == pivot or engine.supports(language, pivot)
 
 
+def requests(docs: DataFrame, settings: TranslateSettings, resources: Resources, is_written: bool) -> DataFrame:
+    """Return one row for each text that documents ask the engine for.
+
+    Args:
+        docs: columns doc_id, language, title, text; if ``is_written``, TRANSLATE too.
+        settings: of the stage.
+        resources: of the recipe.
+        is_written: whether the stage has written ``docs``: the rows then say which engine was asked, and its answer.
+
+    Output columns: REQUESTS; ``engine`` and ``translation`` are null before the engine was asked, ``translation``
+    also where it failed.
+    """
+    pivot = F.lit(resources.pivot)
+    if is_written:
+        asked = docs.where(F.col("translator") != NO_ENGINE)
+    else:
+        covered = [code for code in resources.languages if settings.engine.supports(code, resources.pivot)]
+        asked = docs.where(F.col("language").isin(covered) & (F.col("language") != pivot))
+    head = F.concat(F.lit(engine_identity(STAGE, settings.engine) + "\n"), "language", F.lit(f"\n{resources.pivot}\n"))
+    nothing = F.lit(None).cast("string")
+    # Hashed before they are put one below the other, so that no text is copied.
+    texts = F.array(
+        *(
+            F.struct(
+                F.sha2(F.concat(head, name), 256).alias("cache_key"),
+                (F.col(answer) if is_written else nothing).alias("translation"),
+            )
+            for name, answer in (("title", "title_en"), ("text", "text_en"))
+        )
+    )
+    label = F.col("translator") if is_written else nothing
+    each = asked.select("doc_id", "language", label.alias("engine"), F.explode(texts).alias("text"))
+    columns = {"source_language": F.col("language"), "target_language": pivot}
+    named = each.select("doc_id", "language", "engine", "text.*").withColumns(columns)
+    return named.where(F.col("cache_key").isNotNull()).select(*REQUESTS.fieldNames())
+
+
+def engine_identity(stage: Stage, engine: AnyTranslator) -> str:
+    """Return what decides a translation beside text, languages and the installed version, as one line of JSON.
+
+    The installed version is in the engine's label, which only the executors know; entries carry it beside their key.
+    """
+    return json.dumps({"stage": stage.name, "version": stage.version, "engine": engine.decisive()}, sort_keys=True)
+
+
+def cache_key(identity: str, source: str, target: str, text: str) -> str:
+    r"""Return the name under which a text's translation is kept; ``requests`` computes the same in SQL.
+
+    No two requests share it: JSON and language codes hold no line break, so the first three end the identity and the
+    two codes, and the rest is the text.
+    """
+    return hashlib.sha256(f"{identity}\n{source}\n{target}\n{text}".encode()).hexdigest()
+
+
+def without_cached(schema: StructType) -> StructType:
+    """Return the schema without the column CACHED."""
+    return StructType([field for field in schema.fields if field.name != CACHED])
+
+
+def known_translations(batch: pa.RecordBatch) -> dict[tuple[str, str], str]:
+    """Return what the batch's column CACHED holds: translations by key and engine label; none without it."""
+    if CACHED not in batch.schema.names:
+        return {}
+    rows = batch.column(CACHED).to_pylist()
+    return {(each["cache_key"], each["engine"]): each["translation"] for row in rows for each in row or ()}
+
+
+def find_known(
+    translator: Translator,
+    known: Mapping[tuple[str, str], str],
+    keys: Sequence[str | None],
+    sources: Sequence[str],
+    targets: Sequence[str],
+) -> tuple[list[Answer | None], list[str | None]]:
+    """Return the answers and labels of the texts whose translation by this very engine is known, None for the others.
+
+    ``keys`` are None where there is nothing to look up.
+    """
+    label = cache(translator.label)
+    answers: list[Answer | None] = [None] * len(keys)
+    labels: list[str | None] = [None] * len(keys)
+    for row, (key, source, target) in enumerate(zip(keys, sources, targets, strict=True)):
+        if key is not None and (key, label(source, target)) in known:
+            labels[row] = label(source, target)
+            answers[row] = Answer(known[key, label(source, target)])
+    return answers, labels
+
+
 def translate_by_language(
     translator: Translator, texts: Sequence[str | None], sources: Sequence[str], targets: Sequence[str]
 ) -> tuple[list[Answer | None], list[str | None]]:
-    """Translate a batch of mixed languages, one engine call a direction.
+    """Translate a batch of mixed languages, one engine call a direction; equal texts go to the engine once.
 
     Args:
         translator: the engine.
@@ -81,14 +191,20 @@ def translate_by_language(
             directions[source, target].append(row)
     for (source, target), rows in directions.items():
         label = translator.label(source, target)
-        given = translator.translate([texts[row] or "" for row in rows], source, target)
-        for row, answer in zip(rows, given, strict=True):
-            answers[row], labels[row] = answer, label
+        distinct = list(dict.fromkeys(texts[row] or "" for row in rows))
+        given = dict(zip(distinct, translator.translate(distinct, source, target), strict=True))
+        for row in rows:
+            answers[row], labels[row] = given[texts[row] or ""], label
     return answers, labels
 
 
 def _translate_batches(
-    batches: Iterable[pa.RecordBatch], engine: AnyTranslator, pivot: str, covered: frozenset[str], order: list[str]
+    batches: Iterable[pa.RecordBatch],
+    engine: AnyTranslator,
+    identity: str,
+    pivot: str,
+    covered: frozenset[str],
+    order: list[str],
 ) -> Iterator[pa.RecordBatch]:
     translator = open_once(type(engine).open, engine)
     for batch in batches:
@@ -100,7 +216,17 @@ def _translate_batches(
             for column in fields
             for text, language in zip(column, languages, strict=True)
         ]
-        answers, labels = translate_by_language(translator, wanted, languages * 2, [pivot] * len(wanted))
+        sources, targets = languages * 2, [pivot] * len(wanted)
+        known = known_translations(batch)
+        keys = [
+            cache_key(identity, source, pivot, text) if known and text is not None and source != pivot else None
+            for text, source in zip(wanted, sources, strict=True)
+        ]
+        found, found_labels = find_known(translator, known, keys, sources, targets)
+        left = [None if answer else text for text, answer in zip(wanted, found, strict=True)]
+        given, given_labels = translate_by_language(translator, left, sources, targets)
+        answers = [first or second for first, second in zip(found, given, strict=True)]
+        labels = [first or second for first, second in zip(found_labels, given_labels, strict=True)]
         titles, texts = answers[: len(batch)], answers[len(batch) :]
         errors = [
             next((answer.error for answer in pair if answer and answer.error), None)

@@ -1,0 +1,229 @@
+"""Brings the corpora's new and changed documents into the lake's first table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.runtime import ledger, removals
+from jobs.runtime.conf import read_conf
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import Lake
+from jobs.runtime.ledger import BatchId, Ledger, count_rows
+from jobs.runtime.reasons import Reason
+from jobs.runtime.recipe import FIRST, LoadedRecipe
+from jobs.sources import AnySource, explain_read_error, inventory, read
+from jobs.sources.sampling import sampling_position
+from jobs.stages.base import Resources
+
+ROW_KEY: Final = ["doc_id", "document_batch"]
+"""What names a row of the first table and of those made from it: the document, and the batch its revision came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """One run's work on ``documents``.
+
+    Attributes:
+        spark: the session.
+        recipe: a checked recipe.
+        lake: where the tables are.
+        resources: what stages need; the languages are used.
+        ledger: where batches are entered.
+        life: the table's present life; its batch number is of no account.
+        max_documents: at most so many new or changed documents are taken; None: all.
+        may_begin: called before each corpus; may raise.
+        starts_anew: the table is to be emptied first, so nothing that it holds counts.
+    """
+
+    spark: SparkSession
+    recipe: LoadedRecipe
+    lake: Lake
+    resources: Resources
+    ledger: Ledger
+    life: BatchId
+    max_documents: int | None
+    may_begin: Callable[[], None]
+    starts_anew: bool = False
+
+    def go(self) -> Iterator[int]:
+        """Append the documents that the table does not hold in this revision, a commit a corpus; yields their numbers.
+
+        Raises:
+            BackpromptError: if a corpus is not as the recipe says, or there are no documents at all.
+            Exception: what ``may_begin`` raises, between two corpora.
+        """
+        self._record_unrecorded()
+        seen = self.lake.properties(FIRST)
+        read_whole: dict[str, str] = {}
+        taken = 0
+        try:
+            for number, source in enumerate(self.recipe.recipe.sources):
+                left = None if self.max_documents is None else self.max_documents - taken
+                if left == 0:
+                    break
+                state = self._state(source)
+                if state is not None and seen.get(f"seen.{source.name}") == state:
+                    continue
+                self.may_begin()
+                missing = self._missing(source)
+                count = self._take(source, number, left)
+                yield count
+                taken += count
+                if left is None or count < left:
+                    if missing is not None:
+                        removals.remove(self.lake, missing, "missing")
+                    if state is not None:
+                        read_whole[f"seen.{source.name}"] = state
+        finally:
+            if read_whole:
+                self.lake.set_properties(FIRST, read_whole)
+        is_empty = taken == 0 and self.lake.read(FIRST).isEmpty()
+        if is_empty and removals.all_removals(self.lake) is None:
+            raise BackpromptError(
+                f"The corpora of {self.recipe.recipe.path} hold no documents: "
+                + ", ".join(source.path for source in self.recipe.recipe.sources)
+            )
+
+    def compared(self, source: AnySource) -> DataFrame:
+        """Return a corpus's documents beside what the lake holds; without those that were forgotten.
+
+        Output columns: those of a source, known_revision (null if the lake does not hold the document).
+        """
+        docs = self._documents(source)
+        forgotten = removals.forgotten_ids(self.lake)
+        if forgotten is not None:
+            docs = docs.join(forgotten, "doc_id", how="left_anti")
+        if self.starts_anew or not self.lake.exists(FIRST):
+            return docs.withColumn("known_revision", F.lit(None).cast("string"))
+        # A second record under one key is a row of its own, which comes again with every dump.
+        second = F.array_contains("rejected_for", Reason.DUPLICATE_ID.value)
+        seconds = (
+            self._held(source).where(second).select("doc_id", "revision", F.lit(True).alias("is_known")).distinct()
+        )
+        is_known = second & F.coalesce("is_known", F.lit(False))
+        found = docs.join(self._known(source), "doc_id", how="left").join(seconds, ["doc_id", "revision"], how="left")
+        known = F.when(is_known, F.col("revision")).otherwise(F.col("known_revision"))
+        return found.withColumn("known_revision", known).drop("is_known")
+
+    def is_unchanged(self, source: AnySource) -> bool:
+        """Say whether a corpus's files are those that were read last time."""
+        state = self._state(source)
+        is_there = state is not None and not self.starts_anew and self.lake.exists(FIRST)
+        return is_there and self.lake.properties(FIRST).get(f"seen.{source.name}") == state
+
+    def _documents(self, source: AnySource) -> DataFrame:
+        recipe = self.recipe.recipe
+        return read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
+
+    def _known(self, source: AnySource) -> DataFrame:
+        # The newest revision, so that a document that is changed and changed back is new each time.
+        return newest_revision(self._held(source)).select("doc_id", F.col("newest_revision").alias("known_revision"))
+
+    def _held(self, source: AnySource) -> DataFrame:
+        return self.lake.read(FIRST).where(F.col("source") == source.name)
+
+    def _take(self, source: AnySource, number: int, left: int | None) -> int:
+        last = (self.lake.read(FIRST).agg(F.max("batch_id")).first() or [None])[0]
+        # A removal voids rows by their batch's number, so that of a batch whose rows are all gone is not given again.
+        batch = self._batch(max(-1 if last is None else last, removals.newest_batch(self.lake)) + 1)
+        started_at = datetime.now(UTC)
+        columns = self.recipe.schema(FIRST).fieldNames()
+        try:
+            number_of_batch = F.lit(batch.batch_id).cast("long")
+            rows = self._new(source, left).withColumns({"document_batch": number_of_batch, "batch_id": number_of_batch})
+            app_id = f"{batch.app_id}/{self.ledger.run_id}"
+            self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
+        except BackpromptError:
+            raise
+        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
+            raise explain_read_error(error, source) or error from error
+        return self._record(batch, started_at)
+
+    def _new(self, source: AnySource, at_most: int | None) -> DataFrame:
+        is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
+        new = self.compared(source).where(is_new).drop("known_revision")
+        if at_most is None:
+            return new
+        first = new.select("doc_id").orderBy(sampling_position("doc_id", self.recipe.recipe.seed), "doc_id")
+        return new.join(first.limit(at_most), "doc_id", how="left_semi")
+
+    def _missing(self, source: AnySource) -> DataFrame | None:
+        """Return documents that a corpus no longer holds, if the recipe wants them out; asked before it is read.
+
+        Output columns: doc_id.
+
+        Raises:
+            BackpromptError: if the corpus holds none of them: it is another one.
+        """
+        if source.on_missing != "remove":
+            return None
+        held = self._held(source)
+        if self.recipe.recipe.languages:  # those that the run leaves out are not missing
+            held = held.where(F.col("language").isin(*self.recipe.recipe.languages))
+        known = held.select("doc_id").distinct()
+        gone = known.join(self._documents(source).select("doc_id"), "doc_id", how="left_anti")
+        ids = [row["doc_id"] for row in gone.collect()]
+        if ids and len(ids) == known.count():
+            raise BackpromptError(
+                f"Corpus {source.name} ({source.path}) holds none of the {len(ids):,} documents that it held before, "
+                "and its on_missing is remove: all of them would go. If that is meant, take the corpus out of the "
+                "recipe and use 'backprompt forget'; else mend its path."
+            )
+        return self.spark.createDataFrame([(each,) for each in ids], "doc_id string") if ids else None
+
+    def _state(self, source: AnySource) -> str | None:
+        """Return a hash of all that decides which documents a corpus gives; None if its files cannot be listed."""
+        files = inventory(self.spark, source)
+        if files is None:
+            return None
+        recipe = self.recipe.recipe
+        decisive = [files, source.model_dump_json(), recipe.seed, recipe.languages, read_conf("languages.csv")]
+        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+
+    def _batch(self, batch_id: int) -> BatchId:
+        life = self.life
+        return BatchId(life.recipe, life.stage, life.fingerprint, life.generation, batch_id)
+
+    def _record(self, batch: BatchId, started_at: datetime) -> int:
+        written = self.lake.read(FIRST).where(F.col("batch_id") == batch.batch_id)
+        came_in = count_rows(written)
+        count = sum(rows for rows, _ in came_in.values())
+        if count:
+            self.ledger.record(written, came_in, batch, None, started_at)
+        return count
+
+    def _record_unrecorded(self) -> None:
+        """Enter the batches that a run was killed after writing and before entering in ``runs``."""
+        written = self.lake.read(FIRST).select("batch_id").distinct()
+        unrecorded = written.join(ledger.entered(self.lake, FIRST), "batch_id", how="left_anti")
+        for row in unrecorded.orderBy("batch_id").collect():
+            self._record(self._batch(row["batch_id"]), datetime.now(UTC))
+
+
+def newest_rows(lake: Lake) -> DataFrame:
+    """Return which row of the first table is each document's newest. Output columns: ROW_KEY."""
+    return newest_revision(lake.read(FIRST)).select("doc_id", F.col("newest_batch").alias("document_batch"))
+
+
+def newest_revision(documents: DataFrame) -> DataFrame:
+    """Return what the newest revision of each document is.
+
+    Input columns: those of ``documents``. Output columns: doc_id, newest_revision, newest_batch (its document_batch).
+    """
+    # A second record under a document's key is none of its revisions.
+    revisions = documents.where(~F.array_contains("rejected_for", Reason.DUPLICATE_ID.value))
+    newest = F.max_by(F.struct("revision", "document_batch"), "document_batch")
+    found = revisions.groupBy("doc_id").agg(newest.alias("newest"))
+    return found.select(
+        "doc_id",
+        F.col("newest.revision").alias("newest_revision"),
+        F.col("newest.document_batch").alias("newest_batch"),
+    )

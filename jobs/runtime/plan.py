@@ -1,0 +1,74 @@
+"""What a run would do, without doing it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from pyspark.sql import functions as F
+
+from jobs.runtime.ingest import Ingest
+from jobs.runtime.ledger import Tally
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What one corpus brings in one language."""
+
+    new: int = 0
+    """Documents that the lake does not hold."""
+    changed: int = 0
+    """Documents that it holds in another revision."""
+    unchanged: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would begin with."""
+
+    incoming: dict[str, dict[str, Incoming]] = field(default_factory=dict)
+    """By corpus and language; a corpus whose files are those of the last run is left out."""
+    waiting: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By stage and language: rows of the table before it that it has not seen yet."""
+
+
+def incoming(ingest: Ingest) -> dict[str, dict[str, Incoming]]:
+    """Read the corpora and compare them with the lake; writes nothing."""
+    found: dict[str, dict[str, Incoming]] = {}
+    for source in ingest.recipe.recipe.sources:
+        if ingest.is_unchanged(source):
+            continue
+        known, revision = F.col("known_revision"), F.col("revision")
+        counts = (
+            ingest.compared(source)
+            .groupBy("language")
+            .agg(
+                F.count_if(known.isNull()).alias("new"),
+                F.count_if(known.isNotNull() & (known != revision)).alias("changed"),
+                F.count_if(known == revision).alias("unchanged"),
+            )
+            .orderBy("language")
+        )
+        found[source.name] = {
+            row["language"]: Incoming(row["new"], row["changed"], row["unchanged"]) for row in counts.collect()
+        }
+    return found
+
+
+def waiting_rows(order: tuple[str, ...], funnel: Mapping[str, Mapping[str, Tally]]) -> dict[str, dict[str, int]]:
+    """Return the rows that each stage has still to take in, by stage and language; none are left out.
+
+    Args:
+        order: names of the stages, ``documents`` first.
+        funnel: sums of ``runs``, as ``ledger.tallies`` gives them.
+    """
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for before, stage in pairwise(order):
+        taken = funnel.get(stage, {})
+        for language, tally in sorted(funnel.get(before, {}).items()):
+            left = tally.alive - (taken[language].rows_in if language in taken else 0)
+            if left > 0:
+                found[stage][language] = left
+    return dict(found)
