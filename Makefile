@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 
-.PHONY: help run test lint fmt type bench bench-dedup dist clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-dedup soak dist clean setup setup-dev apertium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,12 +37,17 @@ bench: setup-dev ## Measure speed as ratios to peers, in one run of some minutes
 	$(BIN)/python benchmarks/sketch.py --rensa $(BENCH)/venvs/sketches/bin/python
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 --rounds 2 --tools ours baseline rensa-char \
 	  --work $(BENCH) --venvs $(BENCH)/venvs
+	$(BIN)/python -m benchmarks.increment --documents 1000 4000
 
 bench-dedup: setup-dev ## The same with all peers, larger corpora and an increment; hours
 	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 100000 500000 --rounds 3 --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 500000 --hot 200000 --tools ours --work $(BENCH)
 	$(BIN)/python -m benchmarks.near_duplicates.increment --documents 1000000 --no-truth --work $(BENCH)
+
+soak: setup-dev apertium ## Kill runs and workers and compare what was made; a cluster, and a lake in an object store
+	$(BIN)/python -m tests.soak.soak --kills 25 --seed 1 --work build/soak
+	$(BIN)/python -m pytest -m slow
 
 dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
 	rm -rf dist

@@ -1,13 +1,23 @@
 """What a user can get wrong: one clear message that says what to do, exit code 2, no traceback."""
 
+import bz2
+import gzip
 import json
+import random
 import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.__main__ import main
+from jobs.runtime.accounting import check
 from jobs.runtime.lake import Lake
+from tests.conftest import ROOT
 
 RECIPE = """
 name: own
@@ -38,6 +48,10 @@ def write_recipe(folder: Path, kind: str = "jsonl", path: str = "corpus", more: 
 def corpus(folder: Path, *lines: str) -> None:
     (folder / "corpus").mkdir()
     (folder / "corpus" / "a.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def zstd(content: bytes) -> bytes:
+    return pa.compress(content, codec="zstd", asbytes=True)
 
 
 def refused(capsys, *arguments) -> str:
@@ -108,22 +122,131 @@ class TestRun:
         assert "make apertium" in err or "apt-get install" in err
         assert not (tmp_path / "lake" / "documents").exists()
 
-    def test_broken_records_are_rejected_and_their_neighbours_go_on(self, tmp_path, spark):
-        text = "Aquest és un text prou llarg perquè es pugui processar sense cap problema, amb moltes paraules. " * 3
-        corpus(
-            tmp_path,
-            json.dumps({"id": 1, "body": text}),
-            "{this is no JSON",
-            json.dumps({"id": 2}),
-            "",
-            json.dumps({"id": 3, "body": "Curt."}),
-        )
+    @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("zst", zstd)])
+    def test_archive_cut_in_half(self, capsys, tmp_path, suffix, pack):
+        corpus(tmp_path)
+        (tmp_path / "corpus" / "a.jsonl").unlink()
+        texts = (random.Random(number).randbytes(300).hex() for number in range(4_000))
+        content = pack("".join(json.dumps({"id": text[:9], "body": text}) + "\n" for text in texts).encode())
+        (tmp_path / "corpus" / f"a.jsonl.{suffix}").write_bytes(content[: len(content) // 2])
+        err = self.run(capsys, tmp_path, write_recipe(tmp_path))
+        assert "Source own: " in err
+        assert "is damaged or cut off" in err
+        assert "Fetch it again" in err
+        assert len(err.splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("table", "parts"),
+        [
+            ({"url": ["u"], "body": ["x"]}, ["no column text", "url (string), body (string)"]),
+            ({"text": [17], "url": ["u"]}, ["column text", "bigint"]),
+        ],
+        ids=["missing", "of another type"],
+    )
+    def test_column(self, capsys, tmp_path, table, parts):
+        (tmp_path / "corpus" / "ca").mkdir(parents=True)
+        pq.write_table(pa.table(table), tmp_path / "corpus" / "ca" / "a.parquet")
+        err = self.run(capsys, tmp_path, write_recipe(tmp_path, "culturax", more=""))
+        assert "Source own: " in err
+        assert not [part for part in parts if part not in err], err
+
+    def test_lake_of_a_newer_version(self, capsys, tmp_path, spark):
+        corpus(tmp_path, json.dumps({"id": 1, "body": "x"}))
         recipe = write_recipe(tmp_path)
-        assert main(["run", "--recipe", str(recipe), "--lake", str(tmp_path / "lake"), "--stages", "..clean"]) == 0
+        command = ["run", "--recipe", recipe, "--lake", tmp_path / "lake", "--stages", "documents"]
+        assert main([str(part) for part in command]) == 0
+        Lake(spark, str(tmp_path / "lake")).set_properties("documents", {"format_version": "99"})
+        err = refused(capsys, *command)
+        assert "written by a newer Backprompt (table format 99" in err
+        assert "Upgrade Backprompt" in err
+
+    def test_full_disk(self, capsys, tmp_path, spark):
+        """Nothing is lost however often the disk is full, and the same command goes on when it is larger."""
+        texts = [random.Random(number).randbytes(400).hex() for number in range(2_000)]
+        corpus(tmp_path, *(json.dumps({"id": text[:9], "body": text}) for text in texts))
+        recipe = write_recipe(tmp_path, more=JSONL)
+        lake = tmp_path / "disk" / "lake"
+        lake.parent.mkdir()
+        command = ["run", "--recipe", recipe, "--lake", lake, "--stages", "..clean"]
+        with disk(lake.parent, "60k") as resize:
+            for size in ("60k", "700k", "1500k", "2500k"):
+                resize(size)
+                err = refused(capsys, *command)
+                assert f"No space is left on the disk of {lake}" in err, size
+                assert "run the same command again" in err
+            resize("64m")
+            assert main([str(part) for part in command]) == 0
+            found = Lake(spark, str(lake))
+            assert found.read("clean").count() == found.read("documents").count() == len(texts)
+            assert not [finding for finding in check(found) if finding.problem]
+
+    def test_broken_records_are_rejected_and_their_neighbours_go_on(self, tmp_path, spark):
+        shipped = pq.read_table(next((ROOT / "data" / "demo" / "wikipedia" / "ca").glob("*.parquet"))).to_pylist()
+        long_enough = [row for row in shipped if len(row["text"]) > 400][:6]
+        good = [{"id": row["id"], "body": row["text"], "lang": "cat_Latn"} for row in long_enough]
+        long = " ".join(str(number) for number in range(7_000_000))
+        assert len(long) > 50_000_000
+        broken = [
+            b"{this is no JSON",
+            json.dumps({"id": "none", "lang": "cat_Latn"}).encode(),
+            b"",
+            json.dumps({"id": "short", "body": "Curt.", "lang": "cat_Latn"}).encode(),
+            json.dumps({"id": "nul", "body": "\x00\x00", "lang": "cat_Latn"}).encode(),
+            json.dumps({"id": "nul in a text", "body": good[0]["body"][::-1] + "\x00", "lang": "cat_Latn"}).encode(),
+            b'{"id": "half", "body": "\\ud800 and more", "lang": "cat_Latn"}',
+            b'{"id": "latin", "body": "caf\xe9", "lang": "cat_Latn"}',
+            json.dumps({"id": "klingon", "body": "nuqneH", "lang": "tlh"}).encode(),
+            json.dumps({"id": "list", "body": ["a"], "lang": "cat_Latn"}).encode(),
+            json.dumps({"id": "long", "body": long, "lang": "cat_Latn"}).encode(),
+            json.dumps({**good[1], "body": good[1]["body"] + " Una altra frase."}).encode(),  # one id twice
+        ]
+        lines = []
+        for number, bad in enumerate(broken):
+            lines += [bad, json.dumps(good[number % len(good)]).encode()]
+        (tmp_path / "corpus").mkdir()
+        (tmp_path / "corpus" / "a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+        (tmp_path / "corpus" / "empty.jsonl").write_bytes(b"")
+        recipe = write_recipe(tmp_path, more="    columns: {text: body, id: id, language: lang}")
+        assert main(["run", "--recipe", str(recipe), "--lake", str(tmp_path / "lake")]) == 0
+
         lake = Lake(spark, str(tmp_path / "lake"))
-        rows = {tuple(row["rejected_for"]) for row in lake.read("documents").collect()}
-        assert rows == {(), ("source.unreadable",), ("source.missing_text",)}
-        assert lake.read("clean").orderBy("text_chars").first()["rejected_for"] == ["clean.too_short"]
+        of = {}
+        for row in lake.read("documents").collect():
+            of.setdefault(row["corpus_key"], []).append(*row["rejected_for"] or ["alive"])
+        unreadable = of.pop(None)
+        assert sorted(unreadable) == ["source.unreadable"] * len(unreadable)
+        assert of.pop("none") == ["source.missing_text"]
+        assert of.pop("klingon") == ["source.unknown_language"]
+        assert sorted(of.pop(good[1]["id"])) == ["alive", "source.duplicate_id"]
+        assert {*of} >= {"short", "nul", "nul in a text", "long", *(row["id"] for row in good[2:]), good[0]["id"]}
+        clean = {row["corpus_key"]: row["rejected_for"] for row in lake.read("clean").collect()}
+        assert clean["short"] == clean["nul"] == ["clean.too_short"]
+        assert clean["long"] == ["clean.too_long"]
+        assert not [row["id"] for row in good if clean[row["id"]]]
+        alive = {row["corpus_key"] for row in lake.read("dedup").where("size(rejected_for) = 0").collect()}
+        translated = {row["corpus_key"] for row in lake.read("translate").where("size(rejected_for) = 0").collect()}
+        assert translated == alive
+        assert not [finding for finding in check(lake) if finding.problem]
+
+
+@contextmanager
+def disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """Mount a small file system; yields what changes its size."""
+
+    def mount(*arguments: str) -> int:
+        command = ["mount", "-t", "tmpfs", "-o", *arguments, "tmpfs", str(folder)]
+        return subprocess.run(command, check=False, capture_output=True).returncode
+
+    if mount(f"size={size}"):
+        pytest.skip("a disk that is full takes the right to mount one")
+
+    def resize(size: str) -> None:
+        assert mount(f"remount,size={size}") == 0
+
+    try:
+        yield resize
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from jobs.runtime.lake import Lake
 from tests.e2e.test_demo import STAGES, rows_of
 
 
-def test_another_process_with_other_cores_and_partitions_makes_the_same_tables(spark, finished, tmp_path):
+def test_another_process_with_other_cores_and_partitions_makes_the_same_tables(spark, small, tmp_path):
     path = tmp_path / "lake"
-    command = [sys.executable, "-m", "jobs", "run", "--recipe", str(finished.recipe), "--lake", str(path)]
+    command = [sys.executable, "-m", "jobs", "run", "--recipe", str(small.recipe), "--lake", str(path)]
     conf = [
         "--conf",
         "spark.master=local[3]",
@@ -26,4 +26,4 @@ def test_another_process_with_other_cores_and_partitions_makes_the_same_tables(s
         assert expected in done.stdout
     other = Lake(spark, str(path))
     for table in [*STAGES, "pairs", "splits"]:
-        assert rows_of(other, table) == rows_of(finished.lake, table), table
+        assert rows_of(other, table) == rows_of(small.lake, table), table
