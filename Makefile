@@ -32,7 +32,7 @@ fmt: setup-dev ## Mend style and format
 type: setup-dev ## Check types
 	$(BIN)/mypy
 
-bench: setup-dev ## Measure speed as ratios to peers, in one run of some minutes
+bench: setup-dev apertium ## Measure speed as ratios to peers, in one run of some minutes
 	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs sketches
 	$(BIN)/python benchmarks/sketch.py --rensa $(BENCH)/venvs/sketches/bin/python
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 --rounds 2 --tools ours baseline rensa-char \

@@ -2,7 +2,7 @@
 
     python -m benchmarks.increment --documents 1000 4000 16000
 
-Spanish and Catalan documents of the near-duplicate benchmark's sentences go through every stage of the demo's recipe,
+Spanish and Catalan documents of the demo's sentences, mixed anew, go through every stage of the demo's recipe,
 Apertium included. Each run is a cold process; its CPU seconds are those of the process tree. What Spark itself takes
 to start and stop, measured by a run that finds nothing new, is beside them. Model calls are counted from `runs`.
 """
@@ -10,7 +10,6 @@ to start and stop, measured by a run that finds nothing new, is beside them. Mod
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import random
@@ -20,10 +19,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from benchmarks.near_duplicates import watch
 
 ROOT = Path(__file__).resolve().parents[1]
-LANGUAGES = {"spa": "spa_Latn", "cat": "cat_Latn"}
+LANGUAGES = {"es": "spa_Latn", "ca": "cat_Latn"}
+SHORTEST = 60  # characters of a line that counts as a sentence
 MODEL_STAGES = ("translate", "instruct", "back_translate")
 RECIPE = """
 name: increment
@@ -53,11 +55,11 @@ SOURCE = """  - kind: jsonl
 
 def sentences() -> dict[str, list[str]]:
     """Sentences by language."""
-    found: dict[str, list[str]] = {language: [] for language in LANGUAGES}
-    with gzip.open(ROOT / "benchmarks" / "near_duplicates" / "base.jsonl.gz", "rt", encoding="utf-8") as file:
-        for row in map(json.loads, file):
-            if row["language"] in found:
-                found[row["language"]] += row["text"].splitlines()
+    found = {}
+    for language in LANGUAGES:
+        files = sorted((ROOT / "data" / "demo").glob(f"*/{language}/*.parquet"))
+        texts = [text for file in files for text in pq.read_table(file, columns=["text"])["text"].to_pylist()]
+        found[language] = sorted({line for text in texts for line in text.splitlines() if len(line) >= SHORTEST})
     return found
 
 
