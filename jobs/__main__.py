@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 if __name__ == "__main__" and __package__ in (None, ""):
     # `spark-submit jobs/__main__.py` puts jobs/ itself first on the path, where neither package can be found.
@@ -212,7 +211,7 @@ def _retry(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.runtime.lease import Lease
 
     lake = _lake_that_is(args, log_file)
-    with Lease(lake, "retry", uuid4().hex[:12]):
+    with Lease(lake, "retry"):
         counts = retries.ask(lake, args.reason)
     for stage, count in counts.items():
         print(f"{stage}: {count:,} rows")
@@ -227,7 +226,7 @@ def _forget(args: argparse.Namespace, log_file: Path | None) -> int:
 
     lake, out = _lake_that_is(args, log_file), console()
     ids, urls = (Path(each) if each else None for each in (args.ids, args.urls))
-    with Lease(lake, "forget", uuid4().hex[:12]):
+    with Lease(lake, "forget"):
         forget.print_forgotten(out, forget.forget(lake, ids, urls))
         if args.purge:
             forget.print_purged(out, maintenance.purge(lake))
@@ -240,7 +239,7 @@ def _vacuum(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.runtime.lease import Lease
 
     lake = _lake_that_is(args, log_file)
-    with Lease(lake, "vacuum", uuid4().hex[:12]):
+    with Lease(lake, "vacuum"):
         forget.print_purged(console(), maintenance.vacuum(lake, args.hours, args.force))
     return 0
 
@@ -252,7 +251,7 @@ def _cache(args: argparse.Namespace, log_file: Path | None) -> int:
 
     lake = _lake_that_is(args, log_file)
     if args.empty:
-        with Lease(lake, "cache", uuid4().hex[:12]):
+        with Lease(lake, "cache"):
             translation_cache.empty(lake)
     print_cache(console(), lake)
     return 0

@@ -12,11 +12,11 @@ from jobs.runtime import ledger, removals
 from jobs.runtime.batches import index_table
 from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.ingest import ROW_KEY, newest_rows
+from jobs.runtime.ingest import newest_rows
 from jobs.runtime.lake import Lake
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
-from jobs.runtime.schema import PAIRS, RUNS, SPLITS, check_schema, record
+from jobs.runtime.schema import PAIRS, ROW_KEY, RUNS, SPLITS, check_schema, record
 from jobs.stages import STAGES, dedup
 from udfs.splits import CYCLE
 

@@ -21,12 +21,12 @@ from jobs.runtime import ledger, removals, translation_cache
 from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.failures import FailureRate
-from jobs.runtime.ingest import ROW_KEY, newest_revision, newest_rows
+from jobs.runtime.ingest import newest_revision, newest_rows
 from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger, Tally, count_rows
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
-from jobs.runtime.schema import SPLITS
+from jobs.runtime.schema import ROW_KEY, SPLITS
 from jobs.runtime.translation_cache import BatchCache
 from jobs.stages import STAGES, dedup, dedup_lines, pairs
 from jobs.stages.base import EngineStageSettings, Resources, Stage, StageSettings, flag
@@ -240,7 +240,10 @@ class BatchProcessor:
             if listener:
                 listener.may_begin()
             failure_rate = listener.failure_rate if listener else FailureRate()
-            may_be_repeated = listener is None or not listener.has_begun
+            # A stream that begins with its first batch may have lost its checkpoint.
+            may_be_repeated = listener is None or (
+                not listener.has_begun and (listener.may_be_repeated or batch_id == 0)
+            )
             entered = self.process(docs, batch_id, failure_rate, may_be_repeated)
         except Exception as error:
             if listener:
@@ -291,19 +294,19 @@ class BatchProcessor:
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)
-        self._check_whole(written, came_in, batch_id)
+        stands = ledger.count(written, stage.labels, has_tokens="prompt_tokens" in stage.adds.fieldNames())
+        self._check_whole(stands, came_in, batch_id)
         looked_up = cache.remember(written) if cache else None
-        entries = Ledger(lake, batch.recipe, self.run_id)
-        return entries.record(written, came_in, batch, stage, started_at, looked_up)
+        return Ledger(lake, self.run_id).record(stands, came_in, batch, started_at, looked_up)
 
-    def _check_whole(self, written: DataFrame, came_in: Mapping[str, tuple[int, int]], batch_id: int) -> None:
+    def _check_whole(self, stands: Mapping[str, Tally], came_in: Mapping[str, tuple[int, int]], batch_id: int) -> None:
         """Make sure that what stands under the batch's number is this batch, and not one of another checkpoint."""
         if self.stage == LAST:
             return  # pairs are merged: an older revision's row makes none
-        stands = count_rows(written)
-        short = [language for language, (rows, _) in came_in.items() if stands.get(language, (0, 0))[0] != rows]
+        there = {language: tally.alive + tally.rejected for language, tally in stands.items()}
+        short = {language: rows for language, (rows, _) in came_in.items() if there.get(language, 0) != rows}
         if short:
-            counts = ", ".join(f"{each}: {came_in[each][0]} in, {stands.get(each, (0, 0))[0]} there" for each in short)
+            counts = ", ".join(f"{each}: {rows} in, {there.get(each, 0)} there" for each, rows in short.items())
             raise BackpromptError(
                 f"Batch {batch_id} of stage {self.stage} was written before with other rows ({counts}). The stream's "
                 "checkpoint is not the one that the table was written with: name the right folder with --checkpoints, "
@@ -317,6 +320,7 @@ class _Listener:
     count: Callable[[dict[str, Tally]], None]
     failures: list[Exception]
     failure_rate: FailureRate
+    may_be_repeated: bool
     has_begun: bool = False
 
 
@@ -326,13 +330,18 @@ _LISTENERS: Final[dict[str, _Listener]] = {}
 
 @contextmanager
 def listening(
-    app_id: str, may_begin: Callable[[], None], count: Callable[[dict[str, Tally]], None]
+    app_id: str,
+    may_begin: Callable[[], None],
+    count: Callable[[dict[str, Tally]], None],
+    may_be_repeated: bool = True,
 ) -> Iterator[list[Exception]]:
     """Hear of the batches of one stage: ``may_begin()``, which may raise, before each, ``count(entered)`` after it.
 
+    ``may_be_repeated`` says whether a run may have ended in the middle of the first of them.
+
     Yields what they raised.
     """
-    listener = _LISTENERS[app_id] = _Listener(may_begin, count, [], FailureRate())
+    listener = _LISTENERS[app_id] = _Listener(may_begin, count, [], FailureRate(), may_be_repeated)
     try:
         yield listener.failures
     finally:

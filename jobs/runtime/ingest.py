@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -16,15 +15,12 @@ from jobs.runtime import ledger, removals
 from jobs.runtime.conf import read_conf
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.runtime.ledger import BatchId, Ledger, count_rows
+from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.sources import AnySource, explain_read_error, inventory, read
 from jobs.sources.sampling import sampling_position
 from jobs.stages.base import Resources
-
-ROW_KEY: Final = ["doc_id", "document_batch"]
-"""What names a row of the first table and of those made from it: the document, and the batch its revision came in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +36,7 @@ class Ingest:
         life: the table's present life; its batch number is of no account.
         max_documents: at most so many new or changed documents are taken; None: all.
         may_begin: called before each corpus; may raise.
+        may_be_unentered: whether a run may have been killed after it had written a batch and before it entered it.
         starts_anew: the table is to be emptied first, so nothing that it holds counts.
     """
 
@@ -51,6 +48,7 @@ class Ingest:
     life: BatchId
     max_documents: int | None
     may_begin: Callable[[], None]
+    may_be_unentered: bool = True
     starts_anew: bool = False
 
     def go(self) -> Iterator[int]:
@@ -60,7 +58,8 @@ class Ingest:
             BackpromptError: if a corpus is not as the recipe says, or there are no documents at all.
             Exception: what ``may_begin`` raises, between two corpora.
         """
-        self._record_unrecorded()
+        if self.may_be_unentered:
+            self._record_unrecorded()
         seen = self.lake.properties(FIRST)
         read_whole: dict[str, str] = {}
         taken = 0
@@ -194,11 +193,11 @@ class Ingest:
 
     def _record(self, batch: BatchId, started_at: datetime) -> int:
         written = self.lake.read(FIRST).where(F.col("batch_id") == batch.batch_id)
-        came_in = count_rows(written)
-        count = sum(rows for rows, _ in came_in.values())
-        if count:
-            self.ledger.record(written, came_in, batch, None, started_at)
-        return count
+        stands = ledger.count(written)
+        came_in = {language: (tally.alive + tally.rejected, tally.characters) for language, tally in stands.items()}
+        if stands:
+            self.ledger.record(stands, came_in, batch, started_at)
+        return sum(rows for rows, _ in came_in.values())
 
     def _record_unrecorded(self) -> None:
         """Enter the batches that a run was killed after writing and before entering in ``runs``."""

@@ -32,6 +32,7 @@ SCHEMA: Final = StructType(
     [
         StructField("token", StringType(), False),  # another with every change of hands
         StructField("is_held", BooleanType(), False),
+        StructField("is_whole", BooleanType(), False),  # nothing that a holder began was left half done
         StructField("command", StringType(), False),  # "run", "forget", ...
         StructField("run_id", StringType(), False),
         StructField("owner", StringType(), False),  # user of the process
@@ -60,7 +61,7 @@ class Lease:
     Args:
         lake: the lake; it is there already.
         command: what the holder does, for the message that others get.
-        run_id: name of the run.
+        run_id: name of the run; by default, one of its own.
 
     Raises:
         BackpromptError: on entering, if another process holds the lake and lives, or may live.
@@ -68,7 +69,9 @@ class Lease:
 
     lake: Lake
     command: str
-    run_id: str
+    run_id: str = field(default_factory=lambda: uuid4().hex[:12])
+    is_whole: bool = False
+    """Whether nothing that holders began, this one included, is half done; the holder says when it has seen to that."""
     _token: str = field(default_factory=lambda: uuid4().hex)
     _done: threading.Event = field(default_factory=threading.Event)
     _beat: threading.Thread | None = None
@@ -96,7 +99,7 @@ class Lease:
         if self._beat is not None:
             self._beat.join()
         try:
-            self._change(self._token, {"is_held": False})
+            self._change(self._token, {"is_held": False, "is_whole": self.is_whole and error is None})
         except Exception:
             # What ended the work says more, and the hold is void without it.
             if error is None:
@@ -126,12 +129,13 @@ class Lease:
             found = self._read() or self._make()
             if found["token"] == self._token:
                 return
+            self.is_whole = found["is_whole"] and not found["is_held"]
             if found["is_held"] and (reason := _may_live(found)):
                 raise BackpromptError(_refusal(self.lake, found, reason))
-            self._change(found["token"], {**self._mine(), "token": self._token, "is_held": True})
+            self._change(found["token"], {**self._mine(), "token": self._token, "is_held": True, "is_whole": False})
 
     def _make(self) -> Row:
-        free = {**self._mine(), "token": uuid4().hex, "is_held": False}
+        free = {**self._mine(), "token": uuid4().hex, "is_held": False, "is_whole": False}
         rows = self.lake.spark.createDataFrame([tuple(free[name] for name in SCHEMA.fieldNames())], SCHEMA)
         # Two may come here together, or one where another was killed half-way: Delta refuses or skips what is there.
         with _unless_beaten():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import RUNS
-from jobs.stages.base import Stage
 
 TABLE: Final = "runs"
 WITHDRAWN: Final = -1
@@ -30,6 +29,8 @@ class Tally:
     characters: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     engines: tuple[str, ...] = ()
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,80 +62,48 @@ def count_rows(docs: DataFrame) -> dict[str, tuple[int, int]]:
     return {row["language"]: (row["rows"], row["characters"] or 0) for row in counts.collect()}
 
 
-def summarise(
-    written: DataFrame,
-    rows_in: dict[str, tuple[int, int]],
-    batch: BatchId,
-    run_id: str,
-    labels: Iterable[str],
-    looked_up: Mapping[str, tuple[int, int]] | None = None,
-) -> DataFrame:
-    """Return what one batch wrote as rows of RUNS.
+def count(written: DataFrame, labels: Iterable[str] = (), has_tokens: bool = False) -> dict[str, Tally]:
+    """Return what stands in some rows of a stage's table, by language; one pass over them.
 
     Args:
-        written: the batch's rows as they are in the stage's table, alive and rejected.
-        rows_in: rows and characters by language that came in, counted upstream.
-        batch: which batch.
-        run_id: which run.
-        labels: columns of ``written`` that hold engine labels.
-        looked_up: texts found in the translation cache, and texts not found, by language; None for a stage without.
+        written: rows of the table, alive and rejected.
+        labels: columns that hold engine labels.
+        has_tokens: whether the stage itself spent the tokens that the rows tell of.
     """
-    spark = written.sparkSession
-    came_in = spark.createDataFrame(
-        [
-            (language, *counts, *(looked_up or {}).get(language, (None, None)))
-            for language, counts in sorted(rows_in.items())
-        ],
-        "language string, rows_in long, characters long, cache_hits long, cache_misses long",
-    )
-    alive = F.size("rejected_for") == 0
     engines = [F.collect_set(label) for label in labels]
-    has_tokens = "prompt_tokens" in written.columns and batch.stage == "instruct"
-    counted = written.groupBy("language").agg(
-        F.count_if(alive).alias("rows_alive"),
-        F.count_if(~alive).alias("rows_rejected"),
-        (F.sort_array(F.array_distinct(F.concat(*engines))) if engines else F.array().cast("array<string>")).alias(
-            "engines"
-        ),
-        (F.sum("prompt_tokens") if has_tokens else F.lit(None)).cast("long").alias("prompt_tokens"),
-        (F.sum("completion_tokens") if has_tokens else F.lit(None)).cast("long").alias("completion_tokens"),
+    has_characters = "text_chars" in written.columns
+    groups = written.groupBy("language", "rejected_for").agg(
+        F.count("*").alias("rows"),
+        (F.sum("text_chars") if has_characters else F.lit(0)).alias("characters"),
+        (F.concat(*engines) if engines else F.array().cast("array<string>")).alias("engines"),
+        (F.sum("prompt_tokens") if has_tokens else F.lit(None)).alias("prompt_tokens"),
+        (F.sum("completion_tokens") if has_tokens else F.lit(None)).alias("completion_tokens"),
     )
-    reasons = (
-        written.select("language", F.explode("rejected_for").alias("reason"))
-        .groupBy("language", "reason")
-        .count()
-        .groupBy("language")
-        .agg(F.map_from_entries(F.sort_array(F.collect_list(F.struct("reason", "count")))).alias("reasons"))
-    )
-    zero = F.lit(0).cast("long")
-    return (
-        came_in.join(counted, "language", how="full")
-        .join(reasons, "language", how="left")
-        .select(
-            F.lit(run_id).alias("run_id"),
-            F.lit(batch.recipe).alias("recipe"),
-            F.lit(batch.stage).alias("stage"),
-            F.lit(batch.fingerprint).alias("fingerprint"),
-            F.lit(batch.generation).cast("long").alias("generation"),
-            F.lit(batch.batch_id).cast("long").alias("batch_id"),
-            "language",
-            *(F.coalesce(name, zero).alias(name) for name in ("rows_in", "rows_alive", "rows_rejected")),
-            F.coalesce("reasons", F.create_map().cast("map<string,bigint>")).alias("reasons"),
-            F.coalesce("characters", zero).alias("characters"),
-            "prompt_tokens",
-            "completion_tokens",
-            "cache_hits",
-            "cache_misses",
-            F.coalesce("engines", F.array().cast("array<string>")).alias("engines"),
-        )
-    )
+    tallies: dict[str, Tally] = {}
+    for row in groups.collect():
+        tally = tallies.setdefault(row["language"], Tally())
+        if row["rejected_for"]:
+            tally.rejected += row["rows"]
+        else:
+            tally.alive += row["rows"]
+        for reason in row["rejected_for"]:
+            tally.reasons[reason] = tally.reasons.get(reason, 0) + row["rows"]
+        tally.characters += row["characters"] or 0
+        tally.engines = tuple(sorted({*tally.engines, *row["engines"]}))
+        tally.prompt_tokens = _sum(tally.prompt_tokens, row["prompt_tokens"])
+        tally.completion_tokens = _sum(tally.completion_tokens, row["completion_tokens"])
+    return tallies
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one + (other or 0)
 
 
 class Ledger:
     """Writes and reads ``runs``."""
 
-    def __init__(self, lake: Lake, recipe: str, run_id: str) -> None:
-        self.lake, self.recipe, self.run_id = lake, recipe, run_id
+    def __init__(self, lake: Lake, run_id: str) -> None:
+        self.lake, self.run_id = lake, run_id
 
     def ensure(self) -> None:
         """Make the table if it is not there."""
@@ -142,25 +111,70 @@ class Ledger:
 
     def record(
         self,
-        written: DataFrame,
-        rows_in: dict[str, tuple[int, int]],
+        written: Mapping[str, Tally],
+        rows_in: Mapping[str, tuple[int, int]],
         batch: BatchId,
-        stage: Stage | None,
         started_at: datetime,
         looked_up: Mapping[str, tuple[int, int]] | None = None,
     ) -> dict[str, Tally]:
-        """Append the batch to ``runs``, once; what was entered, by language, without reasons and engines."""
-        found = summarise(written, rows_in, batch, self.run_id, stage.labels if stage else (), looked_up).collect()
-        seconds = (datetime.now(UTC) - started_at).total_seconds()
-        rest = {"started_at": started_at, "batch_seconds": seconds}
-        rows = [tuple((row.asDict() | rest)[name] for name in RUNS.fieldNames()) for row in found]
-        entries = self.lake.spark.createDataFrame(rows, RUNS)
-        # Two or three rows: one task and one file.
-        self.lake.append(entries.coalesce(1), TABLE, f"runs/{batch.app_id}", batch.version)
-        return {
-            row["language"]: Tally(row["rows_in"], row["rows_alive"], row["rows_rejected"], row["characters"])
-            for row in found
+        """Append a batch to ``runs``, once.
+
+        Args:
+            written: what stands of the batch in the stage's table, as ``count`` gives it.
+            rows_in: rows and characters by language that came in, counted upstream.
+            batch: which batch.
+            started_at: when work on it began.
+            looked_up: texts found in the translation cache, and texts not found, by language; None for a stage without.
+
+        Returns:
+            What was entered, by language.
+        """
+        entered = {}
+        for language in sorted(rows_in.keys() | written.keys()):
+            rows, characters = rows_in.get(language, (0, 0))
+            entered[language] = replace(written.get(language, Tally()), rows_in=rows, characters=characters)
+        _append(self.lake, entered, batch, self.run_id, f"runs/{batch.app_id}", batch.version, started_at, looked_up)
+        return entered
+
+
+def _append(
+    lake: Lake,
+    entered: Mapping[str, Tally],
+    batch: BatchId,
+    run_id: str,
+    app_id: str,
+    version: int,
+    started_at: datetime,
+    looked_up: Mapping[str, tuple[int, int]] | None = None,
+) -> None:
+    seconds = (datetime.now(UTC) - started_at).total_seconds()
+    rows = []
+    for language, tally in entered.items():
+        hits, misses = (looked_up or {}).get(language, (None, None))
+        row = {
+            "run_id": run_id,
+            "recipe": batch.recipe,
+            "stage": batch.stage,
+            "fingerprint": batch.fingerprint,
+            "generation": batch.generation,
+            "batch_id": batch.batch_id,
+            "language": language,
+            "rows_in": tally.rows_in,
+            "rows_alive": tally.alive,
+            "rows_rejected": tally.rejected,
+            "reasons": dict(sorted(tally.reasons.items())),
+            "characters": tally.characters,
+            "prompt_tokens": tally.prompt_tokens,
+            "completion_tokens": tally.completion_tokens,
+            "cache_hits": hits,
+            "cache_misses": misses,
+            "engines": list(tally.engines),
+            "started_at": started_at,
+            "batch_seconds": seconds,
         }
+        rows.append(tuple(row[name] for name in RUNS.fieldNames()))
+    # Two or three rows: one task and one file.
+    lake.append(lake.spark.createDataFrame(rows, RUNS).coalesce(1), TABLE, app_id, version)
 
 
 def present_life(lake: Lake, stage: str) -> BatchId:
@@ -192,16 +206,18 @@ def withdraw(lake: Lake, stage: str, rows: DataFrame, app_id: str, run_id: str) 
         app_id: name of what takes them out; a repeat with the same one does nothing.
         run_id: what ``runs`` has for it.
     """
-    counts = count_rows(rows)
-    if not counts:
-        return
-    gone = summarise(rows, counts, present_life(lake, stage), run_id, ())
-    signs = {name: -F.col(name) for name in ("rows_in", "rows_alive", "rows_rejected", "characters")}
-    signs["reasons"] = F.transform_values("reasons", lambda _, count: -count)
-    nothing = F.lit(None).cast("long")
-    signs |= {"prompt_tokens": nothing, "completion_tokens": nothing}  # they were spent all the same
-    signs |= {"started_at": F.lit(datetime.now(UTC)), "batch_seconds": F.lit(0.0)}
-    lake.append(gone.withColumns(signs).select(*RUNS.fieldNames()).coalesce(1), TABLE, f"{app_id}/{stage}", 0)
+    gone = {
+        language: Tally(
+            rows_in=-(tally.alive + tally.rejected),
+            alive=-tally.alive,
+            rejected=-tally.rejected,
+            characters=-tally.characters,
+            reasons={reason: -number for reason, number in tally.reasons.items()},
+        )
+        for language, tally in count(rows).items()
+    }
+    if gone:
+        _append(lake, gone, present_life(lake, stage), run_id, f"{app_id}/{stage}", 0, datetime.now(UTC))
 
 
 def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
@@ -21,6 +20,7 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST
+from jobs.runtime.session import changed_settings
 from jobs.stages import STAGES, dedup, dedup_lines
 
 WEEK_HOURS: Final = 168
@@ -168,7 +168,7 @@ def _vacuum(lake: Lake, table: str, hours: float) -> int | None:
         "spark.databricks.delta.retentionDurationCheck.enabled": str(hours >= WEEK_HOURS).lower(),
         "spark.databricks.delta.vacuum.logging.enabled": "true",
     }
-    with _settings(lake.spark, settings):
+    with changed_settings(lake.spark, settings):
         lake.delta(table).vacuum(hours)
     last = lake.delta(table).history(1).first()
     if last is None or last["operation"] != "VACUUM END":
@@ -207,7 +207,7 @@ def compact(lake: Lake, tables_to_compact: Iterable[str] | None = None) -> dict[
         }
         if table in _INDEXES and table != index_table(dedup_lines.STAGE.name):
             settings |= _as_session_settings(PARQUET)
-        with _settings(lake.spark, settings):
+        with changed_settings(lake.spark, settings):
             found = lake.delta(table).optimize().executeCompaction().select("metrics.*").first()
         assert found is not None, f"no metrics of the compaction of {table}"
         if found["numFilesRemoved"]:
@@ -232,19 +232,3 @@ def _as_session_settings(options: Mapping[str, str]) -> dict[str, str]:
     """Return options of a Parquet writer as the session's settings, as a compaction takes no options."""
     names = {"compression": "spark.sql.parquet.compression.codec"}
     return {names.get(key, key): value for key, value in options.items()}
-
-
-@contextmanager
-def _settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
-    """Change settings of the session meanwhile."""
-    before: dict[str, Any] = {key: spark.conf.get(key, None) for key in values}
-    try:
-        for key, value in values.items():
-            spark.conf.set(key, value)
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                spark.conf.unset(key)
-            else:
-                spark.conf.set(key, value)

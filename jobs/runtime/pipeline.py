@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -25,9 +26,14 @@ from jobs.runtime.ledger import BatchId, Ledger, Tally, tallies
 from jobs.runtime.plan import Plan, incoming, waiting_rows
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
+from jobs.runtime.session import interpreted
 from jobs.stages import STAGES, dedup, dedup_lines
 from jobs.stages.base import Stage, StageSettings
 from jobs.stages.translate import is_covered
+
+FEW_WAITING: Final = 2_000
+FEW_HELD: Final = 100_000
+"""Rows that wait for a stage, and rows it has taken in, up to which compiling its queries does not pay."""
 
 
 class Reporter(Protocol):
@@ -137,7 +143,7 @@ class _Run:
     ) -> None:
         self.spark, self.recipe, self.lake, self.options, self.reporter = spark, recipe, lake, options, reporter
         self.outcome = Outcome(run_id=uuid.uuid4().hex[:12], started_at=datetime.now(UTC))
-        self.ledger = Ledger(lake, recipe.name, self.outcome.run_id)
+        self.ledger = Ledger(lake, self.outcome.run_id)
         self.chosen = options.stages or recipe.order
         self.resources = recipe.resources()
         self.budget = Budget(options.max_batches, options.max_hours)
@@ -196,6 +202,7 @@ class _Run:
         if self.chosen == self.recipe.order:
             self.lease.check()
             drop_superseded_pairs(self.lake)
+            self.lease.is_whole = True
 
     # Before the first row ---------------------------------------------------------------------------------------
 
@@ -331,7 +338,7 @@ class _Run:
         self.reporter.stage_started(FIRST, None)
         taken = 0
         try:
-            for count in self._ingestion().go():
+            for count in replace(self._ingestion(), may_be_unentered=not self.lease.is_whole).go():
                 self.reporter.batch_done(FIRST, count)
                 taken += count
         finally:
@@ -373,21 +380,23 @@ class _Run:
     def _stream(self, stage: Stage, settings: StageSettings) -> None:
         """Work through what the table before the stage holds and the stage has not seen, batch by batch."""
         upstream = self.recipe.upstream(stage.name)
-        self.reporter.stage_started(stage.name, self._waiting(upstream, stage.name))
+        waiting = self._waiting(upstream, stage.name)
+        self.reporter.stage_started(stage.name, waiting)
         processor = self._processor(stage, settings)
 
         def count(entered: dict[str, Tally]) -> None:
             self.reporter.batch_done(stage.name, self._count(stage.name, entered))
 
-        with listening(processor.life.app_id, self._may_begin, count) as failures:
-            query = (
+        with listening(processor.life.app_id, self._may_begin, count, not self.lease.is_whole) as failures:
+            stream = (
                 self.lake.stream(upstream, BatchBounds(settings.max_files_per_batch))
                 .where(F.size("rejected_for") == 0)
                 .writeStream.foreachBatch(processor)
                 .option("checkpointLocation", self.lake.checkpoint(processor.life.app_id))
                 .trigger(availableNow=True)
-                .start()
             )
+            with interpreted(self.spark) if self._is_small(stage.name, waiting) else nullcontext():
+                query = stream.start()
             try:
                 query.awaitTermination()
             except PySparkException as error:
@@ -436,9 +445,12 @@ class _Run:
         )
 
     def _waiting(self, upstream: str, stage: str) -> int:
-        funnel = self._tallies()
-        alive = sum(tally.alive for tally in funnel.get(upstream, {}).values())
-        return max(0, alive - sum(tally.rows_in for tally in funnel.get(stage, {}).values()))
+        return sum(waiting_rows((upstream, stage), self._tallies()).get(stage, {}).values())
+
+    def _is_small(self, stage: str, waiting: int) -> bool:
+        """Say whether a stage has little to do, and little to compare that with."""
+        held = sum(tally.rows_in for tally in self._tallies().get(stage, {}).values())
+        return waiting <= FEW_WAITING and held <= FEW_HELD
 
     def _tallies(self) -> dict[str, dict[str, Tally]]:
         """Return rows in and alive by stage and language: read once the corpora are, and counted from then on."""

@@ -21,6 +21,7 @@ from jobs.runtime import ledger, translation_cache
 from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import FIRST, LAST
+from jobs.runtime.schema import ROW_KEY
 from jobs.stages import STAGES, dedup, dedup_lines
 
 TABLE: Final = "removals"
@@ -96,7 +97,7 @@ def complete(lake: Lake, removal_id: str) -> Removed:
     removal = _all(lake).where(F.col("removal_id") == removal_id)
     if removal.isEmpty():
         return Removed(removal_id, {})
-    gone = removal.where(F.col("document_batch") > _NOT_HELD).select("doc_id", "document_batch")
+    gone = removal.where(F.col("document_batch") > _NOT_HELD).select(*ROW_KEY)
     removed: dict[str, int] = {}
     if not gone.isEmpty():
         removed[translation_cache.TABLE] = translation_cache.forget(lake, gone)
@@ -134,7 +135,7 @@ def void(docs: DataFrame, removals: DataFrame) -> DataFrame:
     Input columns: doc_id, document_batch, any others; of ``removals``: doc_id, document_batch.
     Output columns: those of ``docs``.
     """
-    gone = removals.where(F.col("document_batch") > _NOT_HELD).select("doc_id", "document_batch")
+    gone = removals.where(F.col("document_batch") > _NOT_HELD).select(*ROW_KEY)
     # Texts stay where they are: ids and numbers of what was removed are small beside them.
     return docs.alias("held").join(F.broadcast(gone).alias("gone"), F.expr(_IS_VOID), how="left_anti")
 
@@ -242,8 +243,8 @@ def _as_they_came(lake: Lake, table: str, rows: DataFrame) -> DataFrame:
     entered = rows.join(ledger.entered(lake, table).select("batch_id"), "batch_id", how="left_semi")
     if table != FIRST:
         before = lake.read(lake.properties(table)["upstream"]).where(F.size("rejected_for") == 0)
-        came = before.select("doc_id", "document_batch", F.col("text_chars").alias("came_chars"))
-        entered = entered.join(came, ["doc_id", "document_batch"], how="left").withColumn(
+        came = before.select(*ROW_KEY, F.col("text_chars").alias("came_chars"))
+        entered = entered.join(came, ROW_KEY, how="left").withColumn(
             "text_chars", F.coalesce("came_chars", "text_chars")
         )
     return entered.select(*_COUNTED)

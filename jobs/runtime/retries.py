@@ -20,10 +20,11 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType, Tim
 
 from jobs.runtime import removals
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.ingest import ROW_KEY, newest_rows
+from jobs.runtime.ingest import newest_rows
 from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import entered, withdraw
 from jobs.runtime.reasons import Reason
+from jobs.runtime.schema import ROW_KEY
 
 TABLE: Final = "retries"
 SCHEMA: Final = StructType(
@@ -51,8 +52,8 @@ class Retry:
 
     def rows(self, upstream: DataFrame, lake: Lake) -> DataFrame:
         """Return the rows of the table before the stage that the retry is of. Columns: those of ``upstream``."""
-        mine = lake.read(TABLE, SCHEMA).where(F.col("retry_id") == self.retry_id).select(*ROW_KEY)
-        return upstream.where(F.size("rejected_for") == 0).join(F.broadcast(mine), ROW_KEY, how="left_semi")
+        is_alive = F.size("rejected_for") == 0
+        return upstream.where(is_alive).join(F.broadcast(self._keys(lake)), ROW_KEY, how="left_semi")
 
     def finish(self, lake: Lake) -> None:
         """Note that the stage has made the rows anew."""
@@ -60,12 +61,15 @@ class Retry:
 
     def take_out(self, lake: Lake) -> None:
         """Take the rows out of the stage's table; a repeat does nothing more."""
-        mine = lake.read(TABLE, SCHEMA).where(F.col("retry_id") == self.retry_id).select(*ROW_KEY)
+        mine = self._keys(lake)
         rows = lake.read(self.stage).where(F.size("rejected_for") > 0).join(mine, ROW_KEY, how="left_semi")
         withdraw(lake, self.stage, rows, f"retry/{self.retry_id}", self.retry_id)
         same = "old.doc_id = gone.doc_id AND old.document_batch = gone.document_batch AND size(old.rejected_for) > 0"
         lake.delta(self.stage).alias("old").merge(mine.alias("gone"), same).whenMatchedDelete().execute()
         lake.set_properties(TABLE, {f"out.{self.retry_id}": "true"})
+
+    def _keys(self, lake: Lake) -> DataFrame:
+        return lake.read(TABLE, SCHEMA).where(F.col("retry_id") == self.retry_id).select(*ROW_KEY)
 
 
 def ask(lake: Lake, pattern: str) -> Mapping[str, int]:

@@ -26,6 +26,8 @@ from jobs.runtime.errors import BackpromptError
 
 # Raised by one when a table's meaning changes; a lake written by a newer version is refused.
 FORMAT_VERSION: Final = 1
+ROW_KEY: Final = ["doc_id", "document_batch"]
+"""What names a row of the first table and of those made from it: the document, and the batch its revision came in."""
 
 
 def _columns(*fields: tuple[str, DataType, bool]) -> StructType:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jobs.runtime.errors import BackpromptError
 
@@ -44,6 +44,7 @@ _LOCAL: Final = {
     "spark.driver.extraJavaOptions": LOCAL_JAVA_OPTIONS,
     "spark.python.daemon.module": "jobs.runtime.python_daemon",
 }
+_INTERPRETED: Final = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def get_session(
@@ -80,15 +81,38 @@ def get_session(
 
 
 @contextmanager
-def concurrent_writers(spark: SparkSession, count: int) -> Iterator[None]:
-    """Let a task meanwhile write so many partitions of a table at once, instead of sorting its rows by partition."""
-    key = "spark.sql.maxConcurrentOutputFileWriters"
-    before = spark.conf.get(key) or "0"
-    spark.conf.set(key, str(count))
+def changed_settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """Change settings of the session meanwhile."""
+    before: dict[str, Any] = {key: spark.conf.get(key, None) for key in values}
     try:
+        for key, value in values.items():
+            spark.conf.set(key, value)
         yield
     finally:
-        spark.conf.set(key, before)
+        for key, value in before.items():
+            if value is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, value)
+
+
+@contextmanager
+def concurrent_writers(spark: SparkSession, count: int) -> Iterator[None]:
+    """Let a task meanwhile write so many partitions of a table at once, instead of sorting its rows by partition."""
+    with changed_settings(spark, {"spark.sql.maxConcurrentOutputFileWriters": str(count)}):
+        yield
+
+
+@contextmanager
+def interpreted(spark: SparkSession) -> Iterator[None]:
+    """Let queries meanwhile, and streams that start meanwhile, run without being compiled.
+
+    Spark makes Java classes of each query. Over a few thousand rows that takes longer than the rows do.
+    """
+    # A session whose owner keeps such settings to himself, as serverless ones do, compiles as before.
+    free = {key: value for key, value in _INTERPRETED.items() if spark.conf.isModifiable(key)}
+    with changed_settings(spark, free):
+        yield
 
 
 def check_java() -> None:

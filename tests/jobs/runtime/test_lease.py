@@ -132,3 +132,22 @@ def test_a_table_that_a_killed_run_left_empty_is_filled(lake: Lake) -> None:
     lake.ensure(TABLE, leases.SCHEMA, {}, partition_by=())
     with Lease(lake, "run", "next"):
         assert lake.read(TABLE).first()["run_id"] == "next"
+
+
+def test_a_lake_is_whole_once_a_holder_says_so_and_until_one_fails(lake: Lake) -> None:
+    with Lease(lake, "run") as first:
+        assert not first.is_whole
+        first.is_whole = True
+    with Lease(lake, "forget") as second:
+        assert second.is_whole
+    with pytest.raises(ZeroDivisionError), Lease(lake, "run") as failed:  # noqa: PT012
+        assert failed.is_whole
+        raise ZeroDivisionError
+    with Lease(lake, "vacuum") as after:
+        assert not after.is_whole  # and that it ends well itself mends nothing
+    with Lease(lake, "run") as last:
+        assert not last.is_whole
+        last.is_whole = True
+    change(lake, is_held=True, machine=leases._machine(), process_started=1)  # killed
+    with Lease(lake, "run") as next_one:
+        assert not next_one.is_whole

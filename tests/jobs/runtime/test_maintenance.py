@@ -66,7 +66,7 @@ def made(spark, tmp_path_factory):
     """Two stages, the second one up to date."""
     made = Lake(spark, str(tmp_path_factory.mktemp("maintenance") / "lake"))
     made.create()
-    Ledger(made, "demo", "run").ensure()
+    Ledger(made, "run").ensure()
     for stage, upstream in (("documents", {}), ("clean", {"upstream": "documents", "upstream_generation": "0"})):
         properties = {"recipe": "demo", "fingerprint": f"print-of-{stage}", "generation": "0", "settings": "{}"}
         made.ensure(stage, record(columns_of(stage)), properties | upstream)
@@ -249,7 +249,7 @@ def test_a_lake_of_a_catalog(spark):
     lake = Lake(spark, "spark_catalog.maintenance_test")
     try:
         lake.create()
-        Ledger(lake, "demo", "run").ensure()
+        Ledger(lake, "run").ensure()
         lake.ensure(
             "documents", record([]), {"recipe": "demo", "fingerprint": "p", "generation": "0", "settings": "{}"}
         )

@@ -63,7 +63,7 @@ def life(stage, batch):
 
 def make_tables(lake):
     lake.create()
-    Ledger(lake, "demo", "run").ensure()
+    Ledger(lake, "run").ensure()
     for at, stage in enumerate(ORDER):
         properties = {"recipe": "demo", "fingerprint": f"print-of-{stage}", "generation": "0", "settings": "{}"}
         if at:
@@ -91,7 +91,7 @@ def enter(lake, stage, batch, came_in):
         written = written.withColumn("rejected_for", F.array().cast("array<string>"))
     counts = ledger.count_rows(came_in)
     if counts:
-        Ledger(lake, "demo", "run").record(written, counts, life(stage, batch), None, datetime.now(UTC))
+        Ledger(lake, "run").record(ledger.count(written), counts, life(stage, batch), datetime.now(UTC))
 
 
 def fill(lake, batch, rows, upto="pairs", is_entered=True):
