@@ -20,6 +20,8 @@ from jobs.runtime.recipe import load_recipe
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+# Two test processes share the cores; torch would start as many threads in each as there are.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if "BACKPROMPT_APERTIUM" not in os.environ and (ROOT / ".apertium").is_dir():
     os.environ["BACKPROMPT_APERTIUM"] = str(ROOT / ".apertium")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -19,9 +17,3 @@ def with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array], order: 
     """
     arrays = [columns[name] if name in columns else batch.column(name) for name in order]
     return pa.RecordBatch.from_arrays(arrays, names=list(order))
-
-
-@lru_cache(maxsize=8)
-def open_once(opener: Callable[..., Any], *arguments: Any) -> Any:
-    """Return ``opener(*arguments)``, made once a Python worker; ``arguments`` must be hashable."""
-    return opener(*arguments)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from udfs.translation_health import Health
 
 
 class EngineUnavailable(Exception):
@@ -13,8 +17,10 @@ class EngineUnavailable(Exception):
 class Answer:
     """What an engine gave for one text.
 
-    ``text`` is None exactly when the engine failed on this text; ``error`` then says why in one line.
+    ``text`` is None exactly when the engine failed on this text; ``error`` then says why in one line. ``health`` is
+    what a translation model's answer shows of its soundness; None from engines that measure none.
     """
 
     text: str | None
     error: str | None = None
+    health: Health | None = None
