@@ -19,6 +19,10 @@ class Translator(Protocol):
         """Return kind, model and version for this direction, as stored on every row it translates."""
         ...
 
-    def translate(self, texts: Sequence[str], source: str, target: str) -> list[Answer]:
-        """Translate ``texts`` from ``source`` to ``target``; same length, same order, no exception for a bad text."""
+    def translate(self, texts: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> list[Answer]:
+        """Translate texts, each from its own language into its own; same length, same order.
+
+        A whole batch of mixed directions in one call, so that an engine may sort and pack all of it. No exception for
+        a bad text: its answer has an error.
+        """
         ...

@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -272,7 +273,19 @@ class ApertiumTranslator:
         modes = [f"{mode.name}@{self.installation.version(mode.package)}" for mode in _offered_route(source, target)]
         return f"apertium-{self.installation.version('apertium')}:{'+'.join(modes)}"
 
-    def translate(self, texts: Sequence[str], source: str, target: str) -> list[Answer]:
+    def translate(self, texts: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> list[Answer]:
+        """Translate texts of any directions; same length, same order. See ``translate_direction``."""
+        rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, direction in enumerate(zip(sources, targets, strict=True)):
+            rows[direction].append(row)
+        answers: list[Answer] = [Answer("")] * len(texts)
+        for (source, target), of_direction in rows.items():
+            given = self.translate_direction([texts[row] for row in of_direction], source, target)
+            for row, answer in zip(of_direction, given, strict=True):
+                answers[row] = answer
+        return answers
+
+    def translate_direction(self, texts: Sequence[str], source: str, target: str) -> list[Answer]:
         """Translate each text by itself; one answer a text, same order.
 
         A blank text gives an empty answer; one of nothing but characters that Apertium cannot carry (see

@@ -30,7 +30,7 @@ BOTH_WAYS = [pair for language in LANGUAGES for pair in ((language, ENGLISH), (E
 
 def translate(translator: ApertiumTranslator, texts: list[str], source: str, target: str) -> list[str]:
     """Translations of texts that all must succeed."""
-    answers = translator.translate(texts, source, target)
+    answers = translator.translate_direction(texts, source, target)
     assert [answer.error for answer in answers] == [None] * len(texts)
     return [answer.text or "" for answer in answers]
 
@@ -68,7 +68,7 @@ class TestAbsence:
         settings.check([("spa_Latn", ENGLISH)])
         for attempt in (
             lambda: settings.check([("spa_Latn", ENGLISH), (ENGLISH, "por_Latn")]),
-            lambda: settings.open().translate(["A house."], ENGLISH, "spa_Latn"),
+            lambda: settings.open().translate_direction(["A house."], ENGLISH, "spa_Latn"),
         ):
             with pytest.raises(EngineUnavailable, match=r"lacks eng-spa\.(.|\n)*apt-get install .*apertium-eng-spa"):
                 attempt()
@@ -85,7 +85,7 @@ class TestAbsence:
 
     def test_a_direction_that_is_not_offered(self, apertium):
         with pytest.raises(EngineUnavailable, match=r"does not translate yor_Latn to eng_Latn.*spa_Latn"):
-            apertium.translate(["Báwo ni?"], "yor_Latn", ENGLISH)
+            apertium.translate_direction(["Báwo ni?"], "yor_Latn", ENGLISH)
         with pytest.raises(EngineUnavailable, match="does not translate"):
             apertium.label("spa_Latn", "cat_Latn")
 
@@ -137,11 +137,11 @@ class TestTranslation:
         ApertiumSettings(prefix=prefix).check(BOTH_WAYS)
 
     def test_nothing_in_nothing_out(self, apertium):
-        assert apertium.translate([], "spa_Latn", ENGLISH) == []
+        assert apertium.translate_direction([], "spa_Latn", ENGLISH) == []
 
     def test_blank_and_uncarried_texts_start_no_engine(self, tmp_path):
         translator = ApertiumTranslator(ApertiumSettings(), Installation(tmp_path))
-        answers = translator.translate(["", " \n\t\u00a0", "\u200b\ufeff", "\0 \u00ad"], "por_Latn", ENGLISH)
+        answers = translator.translate_direction(["", " \n\t\u00a0", "\u200b\ufeff", "\0 \u00ad"], "por_Latn", ENGLISH)
         nothing = Answer(None, "nothing to translate")
         assert answers == [Answer(""), Answer(""), nothing, nothing]
 
@@ -222,7 +222,7 @@ class TestNastyTexts:
         ]
         texts = ["".join(drawn.choices(pieces, k=drawn.randint(1, 30))) for _ in range(60)]
         for pair in [("cat_Latn", ENGLISH), (ENGLISH, "spa_Latn")]:
-            for text, answer in zip(texts, apertium.translate(texts, *pair), strict=True):
+            for text, answer in zip(texts, apertium.translate_direction(texts, *pair), strict=True):
                 if not text.strip():
                     assert answer == Answer("")
                 elif not normalise(text).strip():
@@ -252,8 +252,8 @@ class TestNeighbours:
     @pytest.mark.parametrize(("source", "target"), [("cat_Latn", ENGLISH), (ENGLISH, "glg_Latn")])
     def test_order_does_not_matter(self, apertium, source, target):
         texts = [f"{first} {second}" for first in WORDS for second in WORDS]
-        forward = apertium.translate(texts, source, target)
-        assert apertium.translate(texts[::-1], source, target)[::-1] == forward
+        forward = apertium.translate_direction(texts, source, target)
+        assert apertium.translate_direction(texts[::-1], source, target)[::-1] == forward
         assert all(answer.text or answer.error == "cat-eng: empty answer" for answer in forward)
 
 
@@ -313,7 +313,7 @@ class TestFailures:
     def test_a_poisoned_text_fails_alone(self, code, reason):
         translator = faked(COPY, fake(code), COPY, timeout_s=0.7 if "0.7" in reason else 20.0)
         texts = ["uno", "dos", "POISON", "", "cuatro\ncinco", "seis"]
-        answers = translator.translate(texts, "spa_Latn", ENGLISH)
+        answers = translator.translate_direction(texts, "spa_Latn", ENGLISH)
         assert re.fullmatch(rf"spa-eng: .*{reason}", answers.pop(2).error or "")
         del texts[2]
         assert answers == [Answer(text) for text in texts]
@@ -322,13 +322,15 @@ class TestFailures:
         stages = apertium.installation.stages(engine._MODES["spa-eng"])
         stages.insert(-2, fake("if b'POISON' in record: os.kill(os.getpid(), 9)"))
         translator = ApertiumTranslator(ApertiumSettings(), Fake(apertium.installation.root, tuple(stages)))
-        answers = translator.translate(["La casa.", "El POISON.", "El gato.", "El perro."], "spa_Latn", ENGLISH)
+        answers = translator.translate_direction(
+            ["La casa.", "El POISON.", "El gato.", "El perro."], "spa_Latn", ENGLISH
+        )
         assert [answer.text for answer in answers] == ["The house.", None, "The cat.", "The dog."]
         assert "signal SIGKILL" in (answers[1].error or "")
 
     def test_a_text_that_fails_on_the_first_leg_is_not_sent_on_the_second(self):
         mark = fake("if b'POISON' in record: sys.exit(4)\nanswer = b'+' + record")
-        answers = faked(mark).translate(["um", "POISON", "dois"], "por_Latn", ENGLISH)
+        answers = faked(mark).translate_direction(["um", "POISON", "dois"], "por_Latn", ENGLISH)
         assert [answer.text for answer in answers] == ["++um", None, "++dois"]
         assert (answers[1].error or "").startswith("pt-es: ")
 
@@ -345,14 +347,14 @@ class TestFailures:
     def test_after_the_time_for_retries_nothing_is_halved_further(self, tmp_path):
         log = tmp_path / "starts"
         dying = fake("open(sys.argv[1], 'a').write('x')\nsys.exit(4)", log)
-        answers = faked(dying, retry_s=0).translate(["a"] * 8, "spa_Latn", ENGLISH)
+        answers = faked(dying, retry_s=0).translate_direction(["a"] * 8, "spa_Latn", ENGLISH)
         assert {answer.error for answer in answers} == {
             f"spa-eng: {Path(sys.executable).name} ended with exit status 4"
         }
         assert log.read_text() == "x"
 
     def test_a_program_that_vanished_is_an_error_of_the_text(self):
-        answers = faked(["/no-such-program"]).translate(["a"], "spa_Latn", ENGLISH)
+        answers = faked(["/no-such-program"]).translate_direction(["a"], "spa_Latn", ENGLISH)
         assert "no-such-program could not be started" in (answers[0].error or "")
 
     def test_many_texts_go_in_batches(self, monkeypatch, tmp_path):
@@ -411,7 +413,7 @@ def signalled(program: str, signum: int) -> Iterator[list[int]]:
 
 
 def test_a_line_keeps_its_capital_where_a_pronoun_is_dropped(apertium):
-    answers = apertium.translate(["I want to read a text.", "i want to read a text."], "eng_Latn", "epo_Latn")
+    answers = apertium.translate_direction(["I want to read a text.", "i want to read a text."], "eng_Latn", "epo_Latn")
     assert answers[0].text[0].isupper()
     assert answers[1].text[0].islower()
 
@@ -420,7 +422,7 @@ def test_a_line_keeps_its_capital_where_a_pronoun_is_dropped(apertium):
 @settings(max_examples=40, deadline=None)
 def test_an_engine_that_changes_nothing_gives_every_text_back_in_its_place(texts):
     """Cut into records and lines, sent through, put together: the identity, for any texts in any batch."""
-    answers = faked(COPY).translate(texts, "spa_Latn", ENGLISH)
+    answers = faked(COPY).translate_direction(texts, "spa_Latn", ENGLISH)
     for text, answer in zip(texts, answers, strict=True):
         if normalise(text).strip():
             assert answer.text == normalise(text)
