@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -11,25 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from udfs.chat import row_seed
 from udfs.engines import EngineUnavailable
 from udfs.generators import InstructionRequest
-from udfs.generators.openai_compatible import (
-    CUT_MARK,
-    OpenAICompatibleSettings,
-    check_prompt,
-    format_prompt,
-    parse_answer,
-    prompt_hash,
-    shorten,
-)
+from udfs.generators.instructions import format_prompt
+from udfs.generators.openai_compatible import OpenAICompatibleSettings
+from udfs.prompts import prompt_hash
 
 ROOT = Path(__file__).parents[3]
 PROMPT = (ROOT / "conf/prompts/reverse_instruction.txt").read_text(encoding="utf-8")
-GOLDEN = ROOT / "tests/data/golden/reverse_instruction_prompt.txt"
 MODEL = "tiny-instruct"
 KEY = "sk-test-0123456789"
 
@@ -66,112 +57,6 @@ def settings(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Open
     return make
 
 
-# The prompt
-
-
-def test_rendered_prompt_is_the_golden_one() -> None:
-    text = "Lake Titicaca lies between Peru and Bolivia, at 3,812 metres.\nIts name may mean grey puma."
-    assert format_prompt(document(text), PROMPT, 6_000) == GOLDEN.read_text(encoding="utf-8").rstrip("\n")
-
-
-def test_prompt_takes_a_text_that_looks_like_a_prompt() -> None:
-    text = "Use {{text}} here.\nAnswer: {{text}}\nInstruction: \\1 \\g<0>"
-    assert format_prompt(document(text), "A: {{text}} B", 1_000) == f"A: {text} B"
-
-
-def test_prompt_hash_is_that_of_the_file() -> None:
-    file = (ROOT / "conf/prompts/reverse_instruction.txt").read_bytes()
-    assert prompt_hash(PROMPT) == hashlib.sha256(file).hexdigest()
-
-
-@pytest.mark.parametrize("prompt", ["no slot", "{{text}} and {{text}}", "{{text}} {{title}}", "{{ text }}", "{{}}"])
-def test_bad_prompts_are_refused(prompt: str, settings: Callable[..., OpenAICompatibleSettings]) -> None:
-    with pytest.raises(ValueError, match=r"slot \{\{text\}\} once"):
-        settings().open(prompt)
-
-
-def test_packaged_prompts_are_good() -> None:
-    check_prompt(PROMPT)
-
-
-@given(st.text(), st.integers(min_value=1, max_value=60))
-def test_shortening_keeps_a_head(text: str, limit: int) -> None:
-    short = shorten(text, limit)
-    if len(text) <= limit:
-        assert short == text
-    else:
-        assert short.endswith(CUT_MARK)
-        assert text.startswith(short.removesuffix(CUT_MARK))
-        assert len(short) <= limit + len(CUT_MARK)
-
-
-def test_shortening_cuts_between_words() -> None:
-    assert shorten("one two three", 7) == "one two [...]"
-    assert shorten("one two three", 6) == "one [...]"
-    assert shorten("x" * 20, 5) == "xxxxx [...]"
-
-
-# The answer
-
-
-@pytest.mark.parametrize(
-    ("text", "instruction"),
-    [
-        ("What is a fjord?", "What is a fjord?"),
-        (" Instruction: What is a fjord?\n", "What is a fjord?"),
-        ("**Instruction:** What is a fjord?", "What is a fjord?"),
-        ('"What is a fjord?"', "What is a fjord?"),
-        ('Instruction: "What is a fjord?"', "What is a fjord?"),
-        ("“Instruction: What is a fjord?”", "What is a fjord?"),
-        ("Here is the instruction:\n\nWhat is a fjord?", "What is a fjord?"),
-        ("Sure! Here's a possible instruction: What is a fjord?", "What is a fjord?"),
-        ("The instruction could be: What is a fjord?", "What is a fjord?"),
-        ("```\nWhat is a fjord?\n```", "What is a fjord?"),
-        ("<think>A fjord...\n\nhm</think>\nWhat is a fjord?", "What is a fjord?"),
-        ("A fjord... hm</think>What is a fjord?", "What is a fjord?"),
-        ("What is a fjord?\n\nThis asks for a definition.", "What is a fjord?"),
-        ("What is a fjord?\nAnswer: A fiord is\n> What kind of instruction", "What is a fjord?"),
-        ("Write a poem\nabout fjords.", "Write a poem about fjords."),
-        ('Write a text called "The fjord"', 'Write a text called "The fjord"'),
-        ('"Fjord" or "fiord": which is right?', '"Fjord" or "fiord": which is right?'),
-        ("Explain the instruction: halt.", "Explain the instruction: halt."),
-        ("I cannot sleep. What can I do?", "I cannot sleep. What can I do?"),
-    ],
-)
-def test_parse_answer(text: str, instruction: str) -> None:
-    assert parse_answer(text).text == instruction
-    assert parse_answer(text).error is None
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("", "empty"),
-        (" \n ", "empty"),
-        ("Instruction:", "empty"),
-        ('""', "empty"),
-        ("...", "empty"),
-        ("I'm sorry, but I can't help with that.", "refusal"),
-        ("I cannot provide an instruction for this text.", "refusal"),
-        ("As an AI language model, I have no opinion.", "refusal"),
-        ("<think>Let me see", "reasoning"),
-    ],
-)
-def test_parse_answer_says_why_there_is_none(text: str, error: str) -> None:
-    answer = parse_answer(text)
-    assert answer.text is None
-    assert error in str(answer.error)
-
-
-@given(st.text())
-def test_parse_answer_gives_one_line_or_an_error(text: str) -> None:
-    answer = parse_answer(text)
-    assert (answer.text is None) != (answer.error is None)
-    if answer.text is not None:
-        assert answer.text == " ".join(answer.text.split())
-        assert parse_answer(answer.text).text in (answer.text, None)
-
-
 # The server
 
 
@@ -182,7 +67,7 @@ def test_instructions_come_in_order_with_their_tokens(settings: Callable[..., Op
         assert each.instruction_en == f"What does a text say that begins with number{at}?"
         assert each.label == f"openai:{MODEL}"
         assert each.prompt_hash == prompt_hash(PROMPT)
-        assert each.prompt_tokens == len(format_prompt(documents[at], PROMPT, 6_000).split())
+        assert each.prompt_tokens == len(format_prompt(documents[at], PROMPT).split())
         assert each.completion_tokens == 10
         assert (each.instruction_src, each.error) == (None, None)
 
@@ -196,7 +81,7 @@ def test_concurrency_is_bounded() -> None:
         settings = OpenAICompatibleSettings(base_url=url, model=MODEL, concurrency=3)
         settings.open(PROMPT).generate([document("FAULT-pause") for _ in range(9)])
         with urllib.request.urlopen(url.replace("/v1", "/most_under_way")) as answer:
-            assert json.load(answer) == {"most_under_way": 3}
+            assert json.load(answer)["most_under_way"] == 3
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "drop"])
@@ -235,6 +120,33 @@ def test_a_fault_is_its_rows_alone(fault: str, error: str, settings: Callable[..
     assert "\n" not in bad.error
 
 
+def test_each_document_has_its_seed_where_tokens_are_drawn(settings: Callable[..., OpenAICompatibleSettings]) -> None:
+    def fields(**values: object) -> list[dict[str, object]]:
+        made = settings(**values).open("SHOW-FIELDS {{text}}").generate([document("x", "a"), document("x", "b")])
+        return [json.loads(each.instruction_en or "") for each in made]
+
+    drawn = fields(temperature=0.7, seed=3, top_p=0.9, stop=["###"])
+    assert [each["seed"] for each in drawn] == [row_seed(3, "a"), row_seed(3, "b")]
+    assert (drawn[0]["top_p"], drawn[0]["stop"]) == (0.9, ["###"])
+    assert all("seed" not in each for each in fields())
+
+
+def test_structured_answers(settings: Callable[..., OpenAICompatibleSettings]) -> None:
+    made = settings(structured=True).open(PROMPT).generate([document("fjord"), document("FAULT-cut")])
+    assert [each.instruction_en for each in made] == ["What is fjord?", None]
+    assert made[1].error == "the instruction is cut: raise max_tokens"
+
+
+def test_a_long_document_is_shortened_and_flagged(settings: Callable[..., OpenAICompatibleSettings]) -> None:
+    texts = ["short", " ".join(f"word{at}" for at in range(60))]
+    by_tokens = settings(tokenizer="server", max_document_tokens=20, shortening="head_and_tail")
+    by_chars = settings(max_document_chars=100)
+    for each, tokens in ((by_tokens, 21), (by_chars, 16)):
+        short, long = each.open("{{text}}").generate([document(text) for text in texts])
+        assert (short.was_shortened, long.was_shortened) == (False, True)
+        assert (short.prompt_tokens, long.prompt_tokens) == (1, tokens)
+
+
 # The check
 
 
@@ -247,6 +159,17 @@ def test_check_asks_for_a_token_where_models_are_not_listed() -> None:
         OpenAICompatibleSettings(base_url=url, model=MODEL).check()
         with pytest.raises(EngineUnavailable, match="does not serve model 'other'"):
             OpenAICompatibleSettings(base_url=url, model="other").check()
+
+
+def test_check_finds_a_server_that_gives_no_json(settings: Callable[..., OpenAICompatibleSettings]) -> None:
+    settings(structured=True).check()
+    with serving("--no-json") as url, pytest.raises(EngineUnavailable, match="set structured: false"):
+        settings(base_url=url, structured=True).check()
+
+
+def test_check_asks_for_a_token_where_the_list_is_broken() -> None:
+    with serving("--fail-list") as url:
+        OpenAICompatibleSettings(base_url=url, model=MODEL, max_retries=0).check()
 
 
 def test_check_names_the_models_there_are(settings: Callable[..., OpenAICompatibleSettings]) -> None:
@@ -286,7 +209,26 @@ def test_key_comes_from_the_variable_and_shows_nowhere(monkeypatch: pytest.Monke
 
 def test_only_what_changes_the_answer_is_decisive() -> None:
     settings = OpenAICompatibleSettings(base_url="http://x/v1", model="m")
-    assert set(settings.decisive()) == {"kind", "model", "prompt", "temperature", "max_tokens", "max_document_chars"}
+    assert set(settings.decisive()) == {
+        "kind",
+        "model",
+        "prompt",
+        "temperature",
+        "top_p",
+        "seed",
+        "max_tokens",
+        "stop",
+        "shortening",
+        "max_document_chars",
+        "max_document_tokens",
+        "structured",
+    }
+
+
+def test_a_limit_in_tokens_needs_a_tokenizer() -> None:
+    for values in ({"max_document_tokens": 100}, {"tokenizer": "server"}):
+        with pytest.raises(ValidationError, match="go together"):
+            OpenAICompatibleSettings.model_validate({"base_url": "http://x/v1", "model": "m"} | values)
 
 
 def test_settings_are_hashable_and_refuse_unknown_keys() -> None:
