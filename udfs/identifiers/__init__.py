@@ -14,12 +14,14 @@ class Identified:
     """What an identifier thinks of one text.
 
     ``label`` is the engine's own best label, ``score`` its probability (0 to 1), ``outcome`` the comparison with
-    the language that was expected.
+    the language that was expected, ``expected_score`` that language's own probability, or None where the engine does
+    not tell it or does not know the language.
     """
 
     label: str
     score: float
     outcome: Outcome
+    expected_score: float | None = None
 
 
 class Identifier(Protocol):
