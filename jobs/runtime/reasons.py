@@ -36,6 +36,21 @@ class Reason(StrEnum):
     DUPLICATE_OUTPUT = "dedup_outputs.duplicate", "nearly the same output as one that was kept"
     SUPERSEDED_OUTPUT = "dedup_outputs.superseded", "a newer revision of the document came in the same batch"
     UNSUPPORTED_LANGUAGE = "translate.unsupported_language", "the recipe's translation engine does not cover it"
+    TRANSLATE_TRUNCATED = "translate.truncated", "the translation reached the output limit"
+    TRANSLATE_REPEATED = "translate.repeated", "the translation runs in a loop"
+    TRANSLATE_COPIED = "translate.copied", "the translation is the source itself"
+    TRANSLATE_EMPTY = "translate.empty", "the translation holds no letter or digit"
+    TRANSLATE_WRONG_SCRIPT = "translate.wrong_script", "the translation is in another script"
+    TRANSLATE_LENGTH_RATIO = "translate.length_ratio", "the translation is too short or too long"
+    BACK_TRANSLATE_TRUNCATED = "back_translate.truncated", "the instruction's translation reached the output limit"
+    BACK_TRANSLATE_REPEATED = "back_translate.repeated", "the instruction's translation runs in a loop"
+    BACK_TRANSLATE_COPIED = "back_translate.copied", "the instruction's translation is the source itself"
+    BACK_TRANSLATE_EMPTY = "back_translate.empty", "the instruction's translation holds no letter or digit"
+    BACK_TRANSLATE_WRONG_SCRIPT = "back_translate.wrong_script", "the instruction's translation is in another script"
+    BACK_TRANSLATE_LENGTH_RATIO = (
+        "back_translate.length_ratio",
+        "its translation is too short or too long",
+    )
     NO_INSTRUCTION = "instruct.no_instruction", "no honest instruction could be written for the text"
     TRANSLATE_FAILED = "engine.translate_failed", "the translation engine failed on this text"
     INSTRUCT_FAILED = "engine.instruct_failed", "the instruction engine failed on this text"
@@ -47,6 +62,9 @@ class Reason(StrEnum):
     INSTRUCTION_LANGUAGE = "screen.instruction_language", "the translated instruction is in another language"
     UNTRANSLATED = "screen.untranslated", "too many English words were left in the instruction"
     FLAGGED_WORDS = "screen.flagged_words", "an entry of the word list is in the instruction or the output"
+    HATE = "screen.hate", "the classifier's score of the English pair is above max_hate_score"
+    LOW_QUALITY = "screen.low_quality", "the estimated quality of the instruction's translation is below min_quality"
+    UNRELATED = "screen.unrelated", "instruction and output are less alike in meaning than min_semantic_similarity"
 
 
 def meaning(code: str) -> str:

@@ -23,6 +23,7 @@ from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, Stage, StageSettings
+from jobs.stages.engines import RecipeTranslator
 from udfs.settings import HIDDEN, Settings
 
 LAST: Final = "pairs"
@@ -115,8 +116,8 @@ class LoadedRecipe:
     def resources(self) -> Resources:
         """Return what stages need beyond their settings."""
         languages = language_table()
-        engines = [
-            engine
+        translators = [
+            RecipeTranslator.bound(engine, languages)
             for stage, settings in self.stages()
             for name in stage.engines
             if hasattr(engine := getattr(settings, name), "supports")
@@ -124,7 +125,12 @@ class LoadedRecipe:
         pivot = self.recipe.pivot
         wanted = self.recipe.languages or tuple(languages)
         candidates = {
-            code for code in wanted if all(e.supports(code, pivot) or e.supports(pivot, code) for e in engines)
+            code
+            for code in wanted
+            if all(
+                code in each.covered(languages, pivot, True) or code in each.covered(languages, pivot, False)
+                for each in translators
+            )
         }
         return Resources(
             languages=languages,

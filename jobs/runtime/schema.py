@@ -11,6 +11,7 @@ from typing import Final
 
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
     DataType,
     DoubleType,
     IntegerType,
@@ -72,6 +73,7 @@ CLEAN: Final = _columns(
     ("symbol_share", _DOUBLE, True),  # share of characters that are neither letters, marks, digits nor spaces
     ("document_language_label", _STRING, True),  # the identifier's own label
     ("document_language_score", _DOUBLE, True),  # its probability, 0 to 1
+    ("document_language_expected_score", _DOUBLE, True),  # that of the source's language; null if the engine has none
     ("document_language_outcome", _STRING, True),  # match, mismatch, uncertain
     ("document_identifier", _STRING, True),  # engine label
 )
@@ -85,9 +87,22 @@ DEDUP: Final = _columns(
     ("cluster_size", _LONG, True),  # documents in the cluster, this one included
     ("similarity", _DOUBLE, True),  # estimated Jaccard similarity with duplicate_of, 0 to 1
 )
+# Faults of a translated text, each counted in segments; null where the engine does not tell (udfs.translation_health).
+HEALTH: Final = _columns(
+    ("segments", _INT, False),
+    ("truncated", _INT, False),  # the output limit came before the end token
+    ("repeated", _INT, False),  # a loop that the source has not
+    ("copied", _INT, False),  # the source came back
+    ("empty", _INT, False),  # no letter or digit came back
+    ("wrong_script", _INT, False),  # most letters are of another script than the target's
+    ("min_length_ratio", _DOUBLE, True),  # target to source length in columns, of the segments long enough to judge
+    ("max_length_ratio", _DOUBLE, True),
+)
 TRANSLATE: Final = _columns(
     ("title_en", _STRING, True),
     ("text_en", _STRING, True),
+    ("title_health", HEALTH, True),
+    ("text_health", HEALTH, True),
     ("translator", _STRING, True),  # engine label
 )
 INSTRUCT: Final = _columns(
@@ -97,17 +112,26 @@ INSTRUCT: Final = _columns(
     ("prompt_hash", _STRING, True),  # sha256 of the prompt file, hex; null without a prompt
     ("prompt_tokens", _INT, True),
     ("completion_tokens", _INT, True),
+    ("was_shortened", BooleanType(), True),  # the prompt took a part of the document; null without a prompt
 )
 BACK_TRANSLATE: Final = _columns(
+    ("instruction_health", HEALTH, True),
     ("back_translator", _STRING, True),  # engine label; "none" where the instruction needed no translation
 )
 SCREEN: Final = _columns(
     ("instruction_language_label", _STRING, True),
     ("instruction_language_score", _DOUBLE, True),
+    ("instruction_language_expected_score", _DOUBLE, True),  # that of the pair's language
     ("instruction_language_outcome", _STRING, True),  # match, mismatch, uncertain
     ("instruction_identifier", _STRING, True),  # engine label
     ("copied_word_share", _DOUBLE, True),  # share of the English instruction's lower-case words left untranslated
     ("flagged_words", _STRINGS, True),  # entries of the word list met in the instruction or the output
+    ("hate_score", _DOUBLE, True),  # the classifier's highest score over the English pair, 0 to 1
+    ("hate_classifier", _STRING, True),  # engine label
+    ("translation_quality", _DOUBLE, True),  # estimate for the instruction's translation, about 0 to 1
+    ("quality_estimator", _STRING, True),  # engine label
+    ("semantic_similarity", _DOUBLE, True),  # cosine of instruction and output, as sentence embeddings: -1 to 1
+    ("embedder", _STRING, True),  # engine label
 )
 
 PAIRS: Final = _columns(
@@ -135,6 +159,9 @@ PAIRS: Final = _columns(
     ("instruction_language_outcome", _STRING, True),
     ("copied_word_share", _DOUBLE, True),
     ("flagged_words", _STRINGS, True),
+    ("hate_score", _DOUBLE, True),
+    ("translation_quality", _DOUBLE, True),
+    ("semantic_similarity", _DOUBLE, True),
     ("output_chars", _INT, False),
     ("batch_id", _LONG, False),
 )

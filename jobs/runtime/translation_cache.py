@@ -17,6 +17,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId
+from jobs.runtime.schema import HEALTH
 from jobs.stages import back_translate, translate
 from jobs.stages.base import Resources, StageSettings
 from jobs.stages.translate import CACHED
@@ -29,6 +30,7 @@ CACHE: Final = StructType(
         StructField("source_language", StringType(), False),
         StructField("target_language", StringType(), False),
         StructField("translation", StringType(), False),
+        StructField("health", HEALTH, True),  # faults of the translation, as the engine reported them
         StructField("doc_id", StringType(), False),  # the document it was translated for first
         StructField("app_id", StringType(), False),  # which life of which stage wrote it,
         StructField("batch_id", LongType(), False),  # in which batch
@@ -37,6 +39,7 @@ CACHE: Final = StructType(
 # A batch reads no more than the directions that it has documents of.
 PARTITION_BY: Final = ("source_language", "target_language")
 _NAME: Final = ("cache_key", "engine")
+_CACHED: Final = (*_NAME, "translation", "health")
 # The keys of so many documents fit any driver; Spark itself knows nothing of a batch's size beforehand.
 _MOST_TO_BROADCAST: Final = 200_000
 
@@ -119,11 +122,9 @@ class BatchCache:
         keys = self._requests(docs, is_written=False).select("doc_id", "cache_key")
         if sum(rows for rows, _ in self.came_in.values()) <= _MOST_TO_BROADCAST:
             keys = F.broadcast(keys)
-        known = earlier.select("cache_key", "engine", "translation").join(keys, "cache_key")
+        known = earlier.select(*_CACHED).join(keys, "cache_key")
         # By document: with two revisions of one in the batch, each sees the entries of both and takes its own.
-        found = known.groupBy("doc_id").agg(
-            F.collect_list(F.struct("cache_key", "engine", "translation")).alias(CACHED)
-        )
+        found = known.groupBy("doc_id").agg(F.collect_list(F.struct(*_CACHED)).alias(CACHED))
         # A hash join, as a sort would move the documents' texts once more.
         return spread.join(found.hint("shuffle_hash"), "doc_id", how="left")
 
@@ -149,8 +150,8 @@ class BatchCache:
             new = asked.where(is_new & F.col("translation").isNotNull())
             entries = (
                 new.groupBy(*_NAME, *PARTITION_BY)
-                .agg(F.min(F.struct("doc_id", "translation")).alias("first"))
-                .select(*_NAME, *PARTITION_BY, "first.translation", "first.doc_id")
+                .agg(F.min_by(F.struct("doc_id", "translation", "health"), "doc_id").alias("first"))
+                .select(*_NAME, *PARTITION_BY, "first.*")
                 .withColumns({"app_id": F.lit(self.batch.app_id), "batch_id": F.lit(self.batch.batch_id).cast("long")})
             )
             app_id = f"{self.batch.app_id}/{TABLE}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
 import pyarrow as pa
 from pydantic import Field
@@ -12,9 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import BACK_TRANSLATE, join_columns
+from jobs.runtime.schema import BACK_TRANSLATE, HEALTH, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
-from jobs.stages.engines import AnyTranslator
+from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
+from jobs.stages.health import Fault, HealthSettings, flag_faults, to_arrow
 from jobs.stages.translate import (
     NO_ENGINE,
     REQUESTS,
@@ -22,15 +25,25 @@ from jobs.stages.translate import (
     engine_identity,
     find_known,
     known_translations,
-    translate_by_language,
+    translate_all,
     without_cached,
 )
-from udfs.arrow import open_once, with_columns
+from udfs.arrow import with_columns
 from udfs.engines import Answer
+from udfs.loaded import open_for
 from udfs.masking import Masked, mask_title, unmask
 from udfs.settings import OPERATIONAL
 from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
+
+_REASONS: Final[Mapping[Fault, Reason]] = {
+    "truncated": Reason.BACK_TRANSLATE_TRUNCATED,
+    "repeated": Reason.BACK_TRANSLATE_REPEATED,
+    "copied": Reason.BACK_TRANSLATE_COPIED,
+    "empty": Reason.BACK_TRANSLATE_EMPTY,
+    "wrong_script": Reason.BACK_TRANSLATE_WRONG_SCRIPT,
+    "length_ratio": Reason.BACK_TRANSLATE_LENGTH_RATIO,
+}
 
 
 class BackTranslateSettings(EngineStageSettings):
@@ -40,6 +53,8 @@ class BackTranslateSettings(EngineStageSettings):
     """Translation engine, from the pivot to the document's language."""
     keep_titles: bool = True
     """Leave a title that the instruction names as the document writes it, instead of translating it a second time."""
+    health: HealthSettings = HealthSettings()
+    """Faults of an instruction's translation that reject it."""
     cache: bool = Field(True, json_schema_extra=OPERATIONAL)
     """Keep translations, and do not translate again what the same engine has translated before, in any run."""
 
@@ -52,11 +67,12 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
     Output columns: the same without CACHED, and BACK_TRANSLATE.
     """
     pivot = resources.pivot
-    covered = [code for code in resources.languages if code == pivot or settings.engine.supports(pivot, code)]
+    engine = RecipeTranslator.of(settings.engine, resources)
+    covered = sorted(engine.covered(resources.languages, pivot, into_pivot=False))
     schema = without_cached(join_columns(docs.schema, BACK_TRANSLATE, ENGINE_ERROR))
     run = partial(
         _back_translate_batches,
-        engine=settings.engine,
+        engine=engine,
         identity=engine_identity(STAGE, settings.engine),
         pivot=pivot,
         covered=frozenset(covered),
@@ -68,6 +84,7 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
         docs.mapInArrow(run, schema)
         .transform(flag, is_uncovered, Reason.UNSUPPORTED_BACK, F.col("language"))
         .transform(flag, F.col("engine_error").isNotNull(), Reason.BACK_TRANSLATE_FAILED, F.col("engine_error"))
+        .transform(flag_faults, "instruction_health", settings.health, _REASONS)
         .drop("engine_error")
     )
 
@@ -79,12 +96,14 @@ def requests(docs: DataFrame, settings: BackTranslateSettings, resources: Resour
     if is_written:
         asked = docs.where(F.col("back_translator") != NO_ENGINE)
     else:
-        covered = [code for code in resources.languages if code != pivot and settings.engine.supports(pivot, code)]
+        engine = RecipeTranslator.of(settings.engine, resources)
+        covered = sorted(engine.covered(resources.languages, pivot, into_pivot=False) - {pivot})
         asked = docs.where(F.col("instruction_src").isNull() & F.col("language").isin(covered))
     columns = asked.where(F.col("instruction_en").isNotNull()).select(
         *("doc_id", "language", "title", "title_en", "instruction_en"),
         (F.col("back_translator") if is_written else nothing).alias("engine"),
         (F.col("instruction_src") if is_written else nothing).alias("translation"),
+        (F.col("instruction_health") if is_written else F.lit(None).cast(HEALTH)).alias("health"),
     )
     run = partial(
         _request_batches,
@@ -146,14 +165,15 @@ def _masks(batch: pa.RecordBatch, texts: Sequence[str | None], keep_titles: bool
 
 def _back_translate_batches(
     batches: Iterable[pa.RecordBatch],
-    engine: AnyTranslator,
+    engine: RecipeTranslator,
     identity: str,
     pivot: str,
     covered: frozenset[str],
     keep_titles: bool,
     order: list[str],
 ) -> Iterator[pa.RecordBatch]:
-    translator = open_once(type(engine).open, engine)
+    devices = task_devices()
+    translator = open_for((STAGE.name, devices), RecipeTranslator.open, engine, devices)
     for batch in batches:
         own = batch.column("instruction_src").to_pylist()
         english = batch.column("instruction_en").to_pylist()
@@ -175,6 +195,7 @@ def _back_translate_batches(
             batch,
             {
                 "instruction_src": pa.array(instructions, pa.string()),
+                "instruction_health": to_arrow(answers),
                 "back_translator": pa.array((label or NO_ENGINE for label in labels), pa.string()),
                 "engine_error": pa.array((answer and answer.error for answer in answers), pa.string()),
             },
@@ -192,7 +213,7 @@ def _translate_masked(
     """Translate with the titles masked; once more without where the engine did not bring the mask back."""
     pivots = [pivot] * len(texts)
     masked = [mask.text if mask and text is not None else text for text, mask in zip(texts, masks, strict=True)]
-    answers, labels = translate_by_language(translator, masked, pivots, languages)
+    answers, labels = translate_all(translator, masked, pivots, languages)
     lost: list[str | None] = [None] * len(texts)
     for row, (answer, mask) in enumerate(zip(answers, masks, strict=True)):
         if mask is None or answer is None or answer.text is None:
@@ -201,8 +222,8 @@ def _translate_masked(
         if restored is None:
             lost[row] = texts[row]
         else:
-            answers[row] = Answer(restored)
-    again, _ = translate_by_language(translator, lost, pivots, languages)
+            answers[row] = replace(answer, text=restored)
+    again, _ = translate_all(translator, lost, pivots, languages)
     return [second or first for first, second in zip(answers, again, strict=True)], labels
 
 

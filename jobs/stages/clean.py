@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pyarrow as pa
@@ -13,11 +13,12 @@ from pyspark.sql import functions as F
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import CLEAN, join_columns
 from jobs.stages.base import Resources, Stage, StageSettings, flag
-from jobs.stages.engines import AnyIdentifier
+from jobs.stages.engines import AnyIdentifier, RecipeIdentifier, task_devices
 from udfs import text as kernel
-from udfs.arrow import open_once, with_columns
+from udfs.arrow import with_columns
 from udfs.headline import headline
 from udfs.identifiers.py3langid import Py3langidSettings
+from udfs.loaded import open_for
 
 
 class CleanSettings(StageSettings):
@@ -56,7 +57,10 @@ def with_cleaned_text(docs: DataFrame, settings: CleanSettings, resources: Resou
     """Replace title and text by the cleaned ones and add the measures of CLEAN."""
     schema = join_columns(docs.schema, CLEAN)
     run = partial(
-        _clean_batches, settings=settings, codes=resources.languages.codes("py3langid"), order=schema.fieldNames()
+        _clean_batches,
+        settings=settings,
+        identifier=RecipeIdentifier.of(settings.identifier, resources),
+        order=schema.fieldNames(),
     )
     return docs.mapInArrow(run, schema)
 
@@ -95,15 +99,15 @@ def flag_language(docs: DataFrame) -> DataFrame:
 
 
 def _clean_batches(
-    batches: Iterable[pa.RecordBatch], settings: CleanSettings, codes: Mapping[str, str], order: list[str]
+    batches: Iterable[pa.RecordBatch], settings: CleanSettings, identifier: RecipeIdentifier, order: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    identifier = open_once(_open_identifier, settings.identifier, tuple(sorted(codes.items())))
+    engine = open_for((STAGE.name, task_devices()), RecipeIdentifier.open, identifier)
     for batch in batches:
         cleaned = [kernel.clean(text, settings.min_repeated_line_chars) for text in batch.column("text").to_pylist()]
         own_titles = [kernel.normalise(title or "") or None for title in batch.column("title").to_pylist()]
         titles = [title or headline(each.text) for title, each in zip(own_titles, cleaned, strict=True)]
         texts = [each.text for each in cleaned]
-        found = identifier.identify(texts, batch.column("language").to_pylist())
+        found = engine.identify(texts, batch.column("language").to_pylist())
         yield with_columns(
             batch,
             {
@@ -124,15 +128,12 @@ def _clean_batches(
                 "symbol_share": pa.array((each.symbol_share for each in cleaned), pa.float64()),
                 "document_language_label": pa.array((each.label for each in found), pa.string()),
                 "document_language_score": pa.array((each.score for each in found), pa.float64()),
+                "document_language_expected_score": pa.array((each.expected_score for each in found), pa.float64()),
                 "document_language_outcome": pa.array((each.outcome for each in found), pa.string()),
-                "document_identifier": pa.array([identifier.label] * len(batch), pa.string()),
+                "document_identifier": pa.array([engine.label] * len(batch), pa.string()),
             },
             order,
         )
-
-
-def _open_identifier(settings: AnyIdentifier, codes: tuple[tuple[str, str], ...]) -> object:
-    return settings.open(dict(codes))
 
 
 STAGE = Stage(

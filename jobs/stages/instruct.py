@@ -13,11 +13,11 @@ from pyspark.sql import functions as F
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import INSTRUCT, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
-from jobs.stages.engines import AnyGenerator
-from udfs.arrow import open_once, with_columns
+from jobs.stages.engines import AnyGenerator, Names, english_names, open_generator, prompt_name, task_devices
+from udfs.arrow import with_columns
 from udfs.generators import Generator, InstructionRequest
-from udfs.generators.openai_compatible import OpenAICompatibleSettings
 from udfs.generators.template import TemplateSettings
+from udfs.loaded import open_for
 
 
 class InstructSettings(EngineStageSettings):
@@ -38,7 +38,8 @@ def instruct(docs: DataFrame, settings: InstructSettings, resources: Resources) 
     run = partial(
         _instruct_batches,
         engine=settings.engine,
-        prompt=resources.prompts[prompt] if prompt else None,
+        prompt=resources.prompts[prompt] if prompt else "",
+        names=english_names(resources),
         order=schema.fieldNames(),
     )
     has_none = F.col("instruction_en").isNull() & F.col("instruction_src").isNull()
@@ -51,9 +52,10 @@ def instruct(docs: DataFrame, settings: InstructSettings, resources: Resources) 
 
 
 def _instruct_batches(
-    batches: Iterable[pa.RecordBatch], engine: AnyGenerator, prompt: str | None, order: list[str]
+    batches: Iterable[pa.RecordBatch], engine: AnyGenerator, prompt: str, names: Names, order: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    generator: Generator = open_once(_open_generator, engine, prompt)
+    devices = task_devices()
+    generator: Generator = open_for((STAGE.name, devices), open_generator, engine, prompt, names, devices)
     for batch in batches:
         columns = [
             batch.column(name).to_pylist()
@@ -69,19 +71,11 @@ def _instruct_batches(
                 "prompt_hash": pa.array((each.prompt_hash for each in made), pa.string()),
                 "prompt_tokens": pa.array((each.prompt_tokens for each in made), pa.int32()),
                 "completion_tokens": pa.array((each.completion_tokens for each in made), pa.int32()),
+                "was_shortened": pa.array((each.was_shortened if prompt else None for each in made), pa.bool_()),
                 "engine_error": pa.array((each.error for each in made), pa.string()),
             },
             order,
         )
-
-
-def prompt_name(engine: AnyGenerator) -> str | None:
-    """Return the name of the prompt an engine is asked with; None for one that takes none."""
-    return engine.prompt if isinstance(engine, OpenAICompatibleSettings) else None
-
-
-def _open_generator(engine: AnyGenerator, prompt: str | None) -> Generator:
-    return engine.open() if isinstance(engine, TemplateSettings) else engine.open(prompt or "")
 
 
 STAGE = Stage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,21 @@ from pyspark.sql.types import StringType, StructField, StructType
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SCREEN, join_columns
 from jobs.stages.base import Resources, Stage, StageSettings, flag
-from jobs.stages.engines import AnyClassifier, AnyIdentifier
+from jobs.stages.engines import (
+    AnyClassifier,
+    AnyIdentifier,
+    Devices,
+    RecipeIdentifier,
+    task_devices,
+)
 from udfs import screening
-from udfs.arrow import open_once, with_columns
+from udfs.arrow import with_columns
+from udfs.classifiers.transformers import TransformersClassifierSettings
 from udfs.classifiers.wordlist import WordListSettings
+from udfs.embedders.sentence_transformers import SentenceTransformersSettings
 from udfs.identifiers.py3langid import Py3langidSettings
+from udfs.loaded import open_for
+from udfs.quality.comet import CometKiwiSettings
 
 _PROBLEMS = StructType([StructField("format_problem", StringType()), StructField("asked_task", StringType())])
 
@@ -39,20 +49,33 @@ class ScreenSettings(StageSettings):
     """Engine that checks the language of the instruction."""
     classifier: AnyClassifier = Field(default_factory=WordListSettings)
     """Engine that flags words in instruction and output."""
+    hate: TransformersClassifierSettings | None = None
+    """Model that scores the English instruction and output, as MURI's facebook/roberta-hate-speech-dynabench-r4-target;
+    null: none."""
+    max_hate_score: float = Field(0.5, ge=0, le=1)
+    """Highest score, of any window of the English pair, that is kept."""
+    quality: CometKiwiSettings | None = None
+    """Model that estimates how well the instruction was translated; null: none."""
+    min_quality: float | None = None
+    """Least estimate that is kept; null: estimates are only stored."""
+    embedder: SentenceTransformersSettings | None = None
+    """Model that tells how near instruction and output are in meaning, both in their language; null: none."""
+    min_semantic_similarity: float | None = Field(None, ge=-1, le=1)
+    """Least similarity that is kept; null: similarities are only stored."""
 
 
 def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> DataFrame:
     """Add the screening measures and flag the pairs that break a rule.
 
-    Input columns: language, text, instruction_en, instruction_src, rejected_for, detail.
+    Input columns: language, text, text_en, instruction_en, instruction_src, rejected_for, detail.
     Output columns: the same and SCREEN.
     """
     schema = join_columns(docs.schema, SCREEN, _PROBLEMS)
     run = partial(
         _screen_batches,
         settings=settings,
-        codes=resources.languages.codes("py3langid"),
-        word_lists=dict(resources.word_lists),
+        identifier=RecipeIdentifier.of(settings.identifier, resources),
+        word_lists=tuple(sorted(resources.word_lists.items())),
         pivot=resources.pivot,
         candidates=resources.candidates,
         order=schema.fieldNames(),
@@ -73,6 +96,24 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
             F.concat(F.lit("looks like "), F.col("instruction_language_label")),
         )
         .transform(flag, flagged, Reason.FLAGGED_WORDS, F.array_join("flagged_words", ", "))
+        .transform(
+            flag,
+            F.col("hate_score") > settings.max_hate_score,
+            Reason.HATE,
+            F.round("hate_score", 3).cast("string"),
+        )
+        .transform(
+            flag,
+            F.col("translation_quality") < F.lit(settings.min_quality).cast("double"),
+            Reason.LOW_QUALITY,
+            F.round("translation_quality", 3).cast("string"),
+        )
+        .transform(
+            flag,
+            F.col("semantic_similarity") < F.lit(settings.min_semantic_similarity).cast("double"),
+            Reason.UNRELATED,
+            F.round("semantic_similarity", 3).cast("string"),
+        )
         .drop(*_PROBLEMS.fieldNames())
     )
 
@@ -80,20 +121,25 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
 def _screen_batches(
     batches: Iterable[pa.RecordBatch],
     settings: ScreenSettings,
-    codes: Mapping[str, str],
-    word_lists: Mapping[str, tuple[str, ...]],
+    identifier: RecipeIdentifier,
+    word_lists: tuple[tuple[str, tuple[str, ...]], ...],
     pivot: str,
     candidates: tuple[str, ...],
     order: list[str],
 ) -> Iterator[pa.RecordBatch]:
-    identifier = open_once(_open, settings.identifier, tuple(sorted(codes.items())))
-    classifier = open_once(_open, settings.classifier, tuple(sorted(word_lists.items())))
+    devices = task_devices()
+    owner = (STAGE.name, devices)
+    engine = open_for(owner, RecipeIdentifier.open, identifier)
+    classifier = open_for(owner, _open_word_list, settings.classifier, word_lists)
+    hate = open_for(owner, _open_model, settings.hate, devices) if settings.hate else None
+    estimator = open_for(owner, _open_model, settings.quality, devices) if settings.quality else None
+    embedder = open_for(owner, _open_model, settings.embedder, devices) if settings.embedder else None
     for batch in batches:
         languages = batch.column("language").to_pylist()
         texts = batch.column("text").to_pylist()
         english = [text or "" for text in batch.column("instruction_en").to_pylist()]
         instructions = [text or "" for text in batch.column("instruction_src").to_pylist()]
-        found = identifier.identify(instructions, languages, candidates=candidates)
+        found = engine.identify(instructions, languages, candidates=candidates)
         pairs = [f"{instruction}\n{text}" for instruction, text in zip(instructions, texts, strict=True)]
         is_translated = [source != pivot for source in languages]
         copied = [
@@ -101,15 +147,41 @@ def _screen_batches(
             for pivot_text, instruction, translated in zip(english, instructions, is_translated, strict=True)
         ]
         problems = [screening.format_problem(text, settings.max_instruction_chars) for text in instructions]
+        scores: list[float | None] = [None] * len(batch)
+        if hate:
+            # A source that holds pairs in the pivot language brings no translation.
+            name = "text_en" if "text_en" in batch.schema.names else "text"
+            bodies = batch.column(name).to_pylist()
+            whole = [f"{instruction}\n{body or ''}" for instruction, body in zip(english, bodies, strict=True)]
+            scores = [each.score for each in hate.score(whole)]
+        estimates: list[float | None] = [None] * len(batch)
+        if estimator:
+            rows = [row for row, translated in enumerate(is_translated) if translated]
+            given = estimator.estimate([english[row] for row in rows], [instructions[row] for row in rows])
+            for row, estimate in zip(rows, given, strict=True):
+                estimates[row] = estimate.score
+        similarities: list[float | None] = [None] * len(batch)
+        if embedder:
+            vectors = embedder.embed([*instructions, *(text or "" for text in texts)])
+            similarities = (vectors[: len(batch)] * vectors[len(batch) :]).sum(axis=1).tolist()
         yield with_columns(
             batch,
             {
                 "instruction_language_label": pa.array((each.label for each in found), pa.string()),
                 "instruction_language_score": pa.array((each.score for each in found), pa.float64()),
+                "instruction_language_expected_score": pa.array((each.expected_score for each in found), pa.float64()),
                 "instruction_language_outcome": pa.array((each.outcome for each in found), pa.string()),
-                "instruction_identifier": pa.array([identifier.label] * len(batch), pa.string()),
+                "instruction_identifier": pa.array([engine.label] * len(batch), pa.string()),
                 "copied_word_share": pa.array(copied, pa.float64()),
                 "flagged_words": pa.array(classifier.flag(pairs, languages), pa.list_(pa.string())),
+                "hate_score": pa.array(scores, pa.float64()),
+                "hate_classifier": pa.array([hate.label if hate else None] * len(batch), pa.string()),
+                "translation_quality": pa.array(estimates, pa.float64()),
+                "quality_estimator": pa.array(
+                    [estimator.label if estimator and each is not None else None for each in estimates], pa.string()
+                ),
+                "semantic_similarity": pa.array(similarities, pa.float64()),
+                "embedder": pa.array([embedder.label if embedder else None] * len(batch), pa.string()),
                 "format_problem": pa.array(problems, pa.string()),
                 "asked_task": pa.array((screening.asks_for(text) for text in english), pa.string()),
             },
@@ -117,8 +189,14 @@ def _screen_batches(
         )
 
 
-def _open(settings: Any, values: tuple[tuple[str, Any], ...]) -> Any:
-    return settings.open(dict(values))
+def _open_word_list(settings: AnyClassifier, word_lists: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
+    return settings.open(dict(word_lists))
+
+
+def _open_model(
+    settings: TransformersClassifierSettings | CometKiwiSettings | SentenceTransformersSettings, devices: Devices
+) -> Any:
+    return settings.open(dict(devices))
 
 
 STAGE = Stage(
@@ -127,6 +205,6 @@ STAGE = Stage(
     adds=SCREEN,
     transform=screen,
     needs=("instruction_src",),
-    engines=("identifier", "classifier"),
-    labels=("instruction_identifier",),
+    engines=("identifier", "classifier", "hate", "quality", "embedder"),
+    labels=("instruction_identifier", "hate_classifier", "quality_estimator", "embedder"),
 )

@@ -16,18 +16,20 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import TRANSLATE, join_columns
+from jobs.runtime.schema import HEALTH, TRANSLATE, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
-from jobs.stages.engines import AnyTranslator
-from udfs.arrow import open_once, with_columns
+from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
+from jobs.stages.health import Fault, HealthSettings, flag_faults, from_row, to_arrow
+from udfs.arrow import with_columns
 from udfs.engines import Answer
+from udfs.loaded import open_for
 from udfs.settings import OPERATIONAL
 from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
 
 NO_ENGINE = "none"  # label of a row that was in the target language already
-# May stand beside a stage's columns: array<struct<cache_key, engine, translation>>, what earlier batches made of the
-# row's texts. A stage uses it instead of its engine and takes it away.
+# May stand beside a stage's columns: array<struct<cache_key, engine, translation, health>>, what earlier batches made
+# of the row's texts. A stage uses it instead of its engine and takes it away.
 CACHED: Final = "cached_translations"
 # One text that a stage asks its engine for; in rows that the stage has written, also what the engine answered.
 REQUESTS: Final = StructType(
@@ -35,7 +37,15 @@ REQUESTS: Final = StructType(
         StructField(name, StringType())
         for name in ("doc_id", "language", "source_language", "target_language", "cache_key", "engine", "translation")
     ]
-)
+).add("health", HEALTH)
+_REASONS: Final[Mapping[Fault, Reason]] = {
+    "truncated": Reason.TRANSLATE_TRUNCATED,
+    "repeated": Reason.TRANSLATE_REPEATED,
+    "copied": Reason.TRANSLATE_COPIED,
+    "empty": Reason.TRANSLATE_EMPTY,
+    "wrong_script": Reason.TRANSLATE_WRONG_SCRIPT,
+    "length_ratio": Reason.TRANSLATE_LENGTH_RATIO,
+}
 
 
 class TranslateSettings(EngineStageSettings):
@@ -43,6 +53,8 @@ class TranslateSettings(EngineStageSettings):
 
     engine: AnyTranslator = Field(default_factory=ApertiumSettings)
     """Translation engine, from the document's language to the pivot."""
+    health: HealthSettings = HealthSettings()
+    """Faults of a text's translation that reject the document; those of its title are stored alone."""
     cache: bool = Field(True, json_schema_extra=OPERATIONAL)
     """Keep translations, and do not translate again what the same engine has translated before, in any run."""
 
@@ -54,11 +66,12 @@ def translate(docs: DataFrame, settings: TranslateSettings, resources: Resources
     Output columns: the same without CACHED, and TRANSLATE.
     """
     pivot = resources.pivot
-    covered = [code for code in resources.languages if is_covered(settings.engine, code, pivot)]
+    engine = RecipeTranslator.of(settings.engine, resources)
+    covered = sorted(engine.covered(resources.languages, pivot, into_pivot=True))
     schema = without_cached(join_columns(docs.schema, TRANSLATE, ENGINE_ERROR))
     run = partial(
         _translate_batches,
-        engine=settings.engine,
+        engine=engine,
         identity=engine_identity(STAGE, settings.engine),
         pivot=pivot,
         covered=frozenset(covered),
@@ -68,13 +81,9 @@ def translate(docs: DataFrame, settings: TranslateSettings, resources: Resources
         docs.mapInArrow(run, schema)
         .transform(flag, ~F.col("language").isin(covered), Reason.UNSUPPORTED_LANGUAGE, F.col("language"))
         .transform(flag, F.col("engine_error").isNotNull(), Reason.TRANSLATE_FAILED, F.col("engine_error"))
+        .transform(flag_faults, "text_health", settings.health, _REASONS)
         .drop("engine_error")
     )
-
-
-def is_covered(engine: AnyTranslator, language: str, pivot: str) -> bool:
-    """Say whether a document's language can be brought to the pivot: by the engine, or because it is the pivot."""
-    return language == pivot or engine.supports(language, pivot)
 
 
 def requests(docs: DataFrame, settings: TranslateSettings, resources: Resources, is_written: bool) -> DataFrame:
@@ -93,18 +102,20 @@ def requests(docs: DataFrame, settings: TranslateSettings, resources: Resources,
     if is_written:
         asked = docs.where(F.col("translator") != NO_ENGINE)
     else:
-        covered = [code for code in resources.languages if settings.engine.supports(code, resources.pivot)]
+        engine = RecipeTranslator.of(settings.engine, resources)
+        covered = sorted(engine.covered(resources.languages, resources.pivot, into_pivot=True))
         asked = docs.where(F.col("language").isin(covered) & (F.col("language") != pivot))
     head = F.concat(F.lit(engine_identity(STAGE, settings.engine) + "\n"), "language", F.lit(f"\n{resources.pivot}\n"))
-    nothing = F.lit(None).cast("string")
+    nothing, no_health = F.lit(None).cast("string"), F.lit(None).cast(HEALTH)
     # Hashed before they are put one below the other, so that no text is copied.
     texts = F.array(
         *(
             F.struct(
                 F.sha2(F.concat(head, name), 256).alias("cache_key"),
-                (F.col(answer) if is_written else nothing).alias("translation"),
+                (F.col(f"{name}_en") if is_written else nothing).alias("translation"),
+                (F.col(f"{name}_health") if is_written else no_health).alias("health"),
             )
-            for name, answer in (("title", "title_en"), ("text", "text_en"))
+            for name in ("title", "text")
         )
     )
     label = F.col("translator") if is_written else nothing
@@ -136,17 +147,21 @@ def without_cached(schema: StructType) -> StructType:
     return StructType([field for field in schema.fields if field.name != CACHED])
 
 
-def known_translations(batch: pa.RecordBatch) -> dict[tuple[str, str], str]:
-    """Return what the batch's column CACHED holds: translations by key and engine label; none without it."""
+def known_translations(batch: pa.RecordBatch) -> dict[tuple[str, str], Answer]:
+    """Return what the batch's column CACHED holds: answers by key and engine label; none without it."""
     if CACHED not in batch.schema.names:
         return {}
     rows = batch.column(CACHED).to_pylist()
-    return {(each["cache_key"], each["engine"]): each["translation"] for row in rows for each in row or ()}
+    return {
+        (each["cache_key"], each["engine"]): Answer(each["translation"], health=from_row(each["health"]))
+        for row in rows
+        for each in row or ()
+    }
 
 
 def find_known(
     translator: Translator,
-    known: Mapping[tuple[str, str], str],
+    known: Mapping[tuple[str, str], Answer],
     keys: Sequence[str | None],
     sources: Sequence[str],
     targets: Sequence[str],
@@ -161,14 +176,14 @@ def find_known(
     for row, (key, source, target) in enumerate(zip(keys, sources, targets, strict=True)):
         if key is not None and (key, label(source, target)) in known:
             labels[row] = label(source, target)
-            answers[row] = Answer(known[key, label(source, target)])
+            answers[row] = known[key, label(source, target)]
     return answers, labels
 
 
-def translate_by_language(
+def translate_all(
     translator: Translator, texts: Sequence[str | None], sources: Sequence[str], targets: Sequence[str]
 ) -> tuple[list[Answer | None], list[str | None]]:
-    """Translate a batch of mixed languages, one engine call a direction; equal texts go to the engine once.
+    """Translate a batch of mixed languages in one engine call; equal texts of a direction go to the engine once.
 
     Args:
         translator: the engine.
@@ -181,32 +196,33 @@ def translate_by_language(
     """
     answers: list[Answer | None] = [None] * len(texts)
     labels: list[str | None] = [None] * len(texts)
-    directions: dict[tuple[str, str], list[int]] = defaultdict(list)
+    asked: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for row, (text, source, target) in enumerate(zip(texts, sources, targets, strict=True)):
         if text is None:
             continue
         if source == target:
             answers[row], labels[row] = Answer(text), NO_ENGINE
         else:
-            directions[source, target].append(row)
-    for (source, target), rows in directions.items():
-        label = translator.label(source, target)
-        distinct = list(dict.fromkeys(texts[row] or "" for row in rows))
-        given = dict(zip(distinct, translator.translate(distinct, source, target), strict=True))
-        for row in rows:
-            answers[row], labels[row] = given[texts[row] or ""], label
+            asked[text, source, target].append(row)
+    if asked:
+        label = cache(translator.label)
+        given = translator.translate(*map(list, zip(*asked, strict=True)))
+        for ((_, source, target), rows), answer in zip(asked.items(), given, strict=True):
+            for row in rows:
+                answers[row], labels[row] = answer, label(source, target)
     return answers, labels
 
 
 def _translate_batches(
     batches: Iterable[pa.RecordBatch],
-    engine: AnyTranslator,
+    engine: RecipeTranslator,
     identity: str,
     pivot: str,
     covered: frozenset[str],
     order: list[str],
 ) -> Iterator[pa.RecordBatch]:
-    translator = open_once(type(engine).open, engine)
+    devices = task_devices()
+    translator = open_for((STAGE.name, devices), RecipeTranslator.open, engine, devices)
     for batch in batches:
         languages = batch.column("language").to_pylist()
         fields = [batch.column(name).to_pylist() for name in ("title", "text")]
@@ -224,7 +240,7 @@ def _translate_batches(
         ]
         found, found_labels = find_known(translator, known, keys, sources, targets)
         left = [None if answer else text for text, answer in zip(wanted, found, strict=True)]
-        given, given_labels = translate_by_language(translator, left, sources, targets)
+        given, given_labels = translate_all(translator, left, sources, targets)
         answers = [first or second for first, second in zip(found, given, strict=True)]
         labels = [first or second for first, second in zip(found_labels, given_labels, strict=True)]
         titles, texts = answers[: len(batch)], answers[len(batch) :]
@@ -237,6 +253,8 @@ def _translate_batches(
             {
                 "title_en": pa.array((answer and answer.text for answer in titles), pa.string()),
                 "text_en": pa.array((answer and answer.text for answer in texts), pa.string()),
+                "title_health": to_arrow(titles),
+                "text_health": to_arrow(texts),
                 "translator": pa.array(labels[len(batch) :], pa.string()),
                 "engine_error": pa.array(errors, pa.string()),
             },

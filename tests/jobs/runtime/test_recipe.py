@@ -48,7 +48,7 @@ def test_a_good_recipe():
     ("old", "new", "parts"),
     [
         ("min_chars: 10", "min_char: 10", ["line 11", "stages.clean.min_char", "unknown key", "min_chars"]),
-        ("kind: apertium", "kind: babelfish", ["line 14", "stages.translate.engine.kind", "babelfish", "apertium"]),
+        ("kind: apertium", "kind: babelfish", ["line 14", "stages.translate.engine", "babelfish", "apertium"]),
         ("  instruct:\n", "  instruct: {engine: {kind: oracle}}\n", ["line 15", "oracle", "template", "openai"]),
         ("  instruct:\n", "  instruct: {engine: {model: x}}\n", ["line 15", "kind"]),
         ("kind: jsonl", "kind: csv", ["line 4", "sources.0", "csv", "jsonl", "culturax"]),

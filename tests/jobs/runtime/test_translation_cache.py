@@ -19,6 +19,7 @@ from jobs.stages.translate import CACHED, cache_key, engine_identity
 from tests.builders import documents
 from udfs.engines import Answer
 from udfs.settings import OPERATIONAL
+from udfs.translation_health import Health
 from udfs.translators.apertium import ApertiumSettings
 
 RESOURCES = Resources(languages=language_table(), pivot="eng_Latn", seed=1)
@@ -53,7 +54,10 @@ class BackwardsTranslator:
         return [
             Answer(None, "it says FAIL")
             if "FAIL" in text
-            else Answer(" ".join(word if "zwx" in word else word[::-1] for word in text.split(" ")))
+            else Answer(
+                " ".join(word if "zwx" in word else word[::-1] for word in text.split(" ")),
+                health=Health(segments=len(text.split(" "))),
+            )
             for text in texts
         ]
 
