@@ -176,6 +176,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--overwrite", action="store_true", help="replace what is at --output")
     command.add_argument("--forget", metavar="FILE", help="instead: take the ids in FILE, one a line, out of --index")
 
+    command = add("check-engines", _check_engines, "Check that every engine of a recipe can be used.", spark)
+    command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
+    command.add_argument("--lake", help="the lake that the run is for: what it holds counts; nothing is written")
+    command.add_argument(
+        "--trial", type=_positive, metavar="N", help="send N documents through; show them, the speed, and an estimate"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
     command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
@@ -332,6 +340,28 @@ def _dedup(args: argparse.Namespace, log_file: Path | None) -> int:
     return 0
 
 
+def _check_engines(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import check_engines
+    from jobs.runtime.recipe import load_recipe
+
+    recipe = load_recipe(args.recipe)
+    lake = None
+    if check_engines.needs_spark(recipe, args.lake, args.trial):
+        from jobs.runtime.lake import Lake
+        from jobs.runtime.session import get_session
+
+        console(stderr=True).print("Starting Spark ...", markup=False)
+        # Without a lake the run is for a new one, which nothing is in.
+        place = args.lake or str(_temporary_logs() / f"no-lake-{os.getpid()}")
+        lake = Lake(get_session(log_file, dict(_setting(item) for item in args.conf)), place)
+    report = check_engines.inspect(recipe, lake, args.trial)
+    if args.json:
+        print(check_engines.as_json(report))
+    else:
+        check_engines.print_report(console(), report)
+    return 0 if report.is_usable else 1
+
+
 def _recipes(_args: argparse.Namespace, _log_file: Path | None) -> int:
     from jobs.commands.recipes import print_recipes
 
@@ -380,7 +410,7 @@ def _log_file(args: argparse.Namespace) -> Path | None:
     if args.log:
         return Path(args.log)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    if not hasattr(args, "lake"):
+    if getattr(args, "lake", None) is None:
         return _temporary_logs() / f"{args.run.__name__.strip('_')}-{stamp}-{os.getpid()}.log"
     lake = Path(args.lake)
     # A lake that is not a folder we may write to, or not there yet for a command that only reads.

@@ -7,6 +7,7 @@ import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from pyspark.errors import PySparkException
@@ -18,6 +19,7 @@ from jobs.runtime import ledger, maintenance, removals, retries, translation_cac
 from jobs.runtime.batches import SPLITS_TABLE, BatchProcessor, drop_superseded_pairs, index_table, listening
 from jobs.runtime.budget import Budget, BudgetSpent
 from jobs.runtime.dedup_index import INDEX, PARTITION_BY
+from jobs.runtime.engine_checks import require_engines
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import BatchBounds, Lake, explain_storage_error
@@ -28,8 +30,8 @@ from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
 from jobs.stages import STAGES, dedup, dedup_lines
-from jobs.stages.base import Stage, StageSettings
-from jobs.stages.translate import is_covered
+from jobs.stages.base import Resources, Stage, StageSettings
+from jobs.stages.engines import RecipeTranslator
 
 FEW_WAITING: Final = 2_000
 FEW_HELD: Final = 100_000
@@ -145,14 +147,18 @@ class _Run:
         self.outcome = Outcome(run_id=uuid.uuid4().hex[:12], started_at=datetime.now(UTC))
         self.ledger = Ledger(lake, self.outcome.run_id)
         self.chosen = options.stages or recipe.order
-        self.resources = recipe.resources()
         self.budget = Budget(options.max_batches, options.max_hours)
         self.emptied: set[str] = set()
         self._funnel: dict[str, dict[str, Tally]] | None = None
 
+    @cached_property
+    def resources(self) -> Resources:
+        """What stages need of the recipe: asked for after the engines are checked, as it may need their files."""
+        return self.recipe.resources()
+
     def go(self) -> Outcome:
         rebuilt = self._to_rebuild()
-        self._check_engines()
+        require_engines(self.recipe, self.chosen)
         self.lake.create()
         try:
             with Lease(self.lake, "run", self.outcome.run_id) as self.lease:
@@ -171,7 +177,7 @@ class _Run:
 
     def plan(self) -> Plan:
         rebuilt = self._to_rebuild()
-        self._check_engines()
+        require_engines(self.recipe, self.chosen)
         self._check_tables(rebuilt)
         funnel = {} if not self.lake.exists(ledger.TABLE) else self._tallies()
         # What a rebuild empties waits all over again.
@@ -205,21 +211,6 @@ class _Run:
             self.lease.is_whole = True
 
     # Before the first row ---------------------------------------------------------------------------------------
-
-    def _check_engines(self) -> None:
-        pivot = self.resources.pivot
-        wanted = self.recipe.recipe.languages or tuple(self.resources.languages)
-        for stage, settings in self.recipe.stages():
-            if stage.name not in self.chosen:
-                continue
-            for name in stage.engines:
-                engine = getattr(settings, name)
-                if hasattr(engine, "supports"):
-                    into_pivot = stage.name == "translate"
-                    pairs = [(code, pivot) if into_pivot else (pivot, code) for code in wanted if code != pivot]
-                    engine.check([pair for pair in pairs if engine.supports(*pair)])
-                elif hasattr(engine, "check"):
-                    engine.check()
 
     def _to_rebuild(self) -> tuple[str, ...]:
         """Return the stages whose tables are made again."""
@@ -363,11 +354,11 @@ class _Run:
         translate = next((settings for stage, settings in self.recipe.stages() if stage.name == "translate"), None)
         if translate is None:
             return
+        engine = RecipeTranslator.of(translate.engine, self.resources)  # type: ignore[attr-defined]
+        covered = engine.covered(self.resources.languages, self.resources.pivot, into_pivot=True)
         alive = {language: tally.alive for language, tally in self._tallies().get(FIRST, {}).items() if tally.alive}
         self.outcome.uncovered = {
-            language: count
-            for language, count in sorted(alive.items())
-            if not is_covered(translate.engine, language, self.resources.pivot)  # type: ignore[attr-defined]
+            language: count for language, count in sorted(alive.items()) if language not in covered
         }
         if self.outcome.uncovered:
             listed = ", ".join(f"{language} ({count})" for language, count in self.outcome.uncovered.items())

@@ -11,14 +11,23 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.sources import culturax, jsonl, wikipedia
 from jobs.sources.culturax import CulturaxSettings
-from jobs.sources.files import inventory
+from jobs.sources.files import file_sizes, inventory
 from jobs.sources.jsonl import JsonlSettings
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
 from udfs.languages import LanguageTable
-from udfs.records import UNKNOWN_LANGUAGE
+from udfs.records import UNKNOWN_LANGUAGE, CorpusFile
 
-__all__ = ["SOURCES", "UNKNOWN_LANGUAGE", "AnySource", "explain_read_error", "inventory", "read"]
+__all__ = [
+    "SOURCES",
+    "UNKNOWN_LANGUAGE",
+    "AnySource",
+    "explain_read_error",
+    "file_sizes",
+    "files_of",
+    "inventory",
+    "read",
+]
 
 AnySource = Annotated[
     WikipediaDumpSettings | WikipediaParquetSettings | CulturaxSettings | JsonlSettings, Field(discriminator="kind")
@@ -65,3 +74,15 @@ def read(
     """
     rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only)
     return rows
+
+
+def files_of(
+    spark: SparkSession, settings: AnySource, languages: LanguageTable, *, only: Iterable[str] = ()
+) -> list[CorpusFile]:
+    """List the files that ``read`` reads, each with its language; without one where records say theirs.
+
+    Raises:
+        BackpromptError: as ``read``.
+    """
+    found: list[CorpusFile] = SOURCES[settings.kind].files(spark, settings, languages, only)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -37,6 +37,17 @@ class CulturaxSettings(SourceSettings):
     """Column with each row's language, in CulturaX's or GlotLID's codes; null: the folder says it."""
 
 
+def files(
+    spark: SparkSession, settings: CulturaxSettings, languages: LanguageTable, only: Iterable[str] = ()
+) -> list[CorpusFile]:
+    """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
+    wanted = wanted_languages(settings, languages, only)
+    found = list_files(spark, settings, _FILES, _FORM)
+    if _has_language_column(settings):
+        return found
+    return place_files(found, settings, languages, wanted, "culturax", folder_codes)
+
+
 def read(
     spark: SparkSession,
     settings: CulturaxSettings,
@@ -47,17 +58,15 @@ def read(
 ) -> DataFrame:
     """Read CulturaX; see ``jobs.sources.read``."""
     wanted = wanted_languages(settings, languages, only)
-    files: Sequence[CorpusFile] = list_files(spark, settings, _FILES, _FORM)
+    found = files(spark, settings, languages, only)
     columns = dict(_COLUMNS)
     codes = None
-    if settings.language is not None or settings.language_column is None:
-        files = place_files(files, settings, languages, wanted, "culturax", folder_codes)
-    else:
-        columns["language"] = settings.language_column
+    if _has_language_column(settings):
+        columns["language"] = settings.language_column or ""
         codes = languages.by_codes("culturax")
     required = [*_REQUIRED, *(["language"] if codes else [])]
-    parquet = [file for file in files if _PARQUET.search(file.origin)]
-    lines = [file for file in files if not _PARQUET.search(file.origin)]
+    parquet = [file for file in found if _PARQUET.search(file.origin)]
+    lines = [file for file in found if not _PARQUET.search(file.origin)]
     parts = []
     if parquet:
         parts.append(read_parquet(spark, parquet, settings, columns, required, _key, codes))
@@ -65,6 +74,10 @@ def read(
         parts.append(read_json_lines(spark, lines, settings, columns, required, codes or {}))
     records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     return to_documents(keep_languages(records, wanted), settings, seed)
+
+
+def _has_language_column(settings: CulturaxSettings) -> bool:
+    return settings.language is None and settings.language_column is not None
 
 
 def _key(columns: Mapping[str, Column]) -> Column:

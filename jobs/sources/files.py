@@ -92,6 +92,13 @@ def inventory(spark: SparkSession, settings: SourceSettings) -> str | None:
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
+def file_sizes(spark: SparkSession, settings: SourceSettings) -> dict[str, int]:
+    """Return the bytes of every file at the corpus's path, by the path as ``CorpusFile`` has it."""
+    listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    found = listing.load(literal(settings.path)).select("path", "length").collect()
+    return {row["path"]: row["length"] for row in found}
+
+
 def wanted_languages(
     settings: SourceSettings, languages: LanguageTable, only: Iterable[str] = ()
 ) -> frozenset[str] | None:

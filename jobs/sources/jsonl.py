@@ -53,6 +53,17 @@ class JsonlSettings(SourceSettings):
     """Scheme of the language codes in records or folders: a column of conf/languages.csv. GlotLID codes always do."""
 
 
+def files(
+    spark: SparkSession, settings: JsonlSettings, languages: LanguageTable, only: Iterable[str] = ()
+) -> list[CorpusFile]:
+    """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
+    wanted = wanted_languages(settings, languages, only)
+    found = list_files(spark, settings, JSON_LINES, _FORM)
+    if _has_language_field(settings):
+        return found
+    return place_files(found, settings, languages, wanted, settings.language_codes, folder_codes)
+
+
 def read(
     spark: SparkSession,
     settings: JsonlSettings,
@@ -63,14 +74,13 @@ def read(
 ) -> DataFrame:
     """Read JSON lines; see ``jobs.sources.read``."""
     wanted = wanted_languages(settings, languages, only)
-    files: Sequence[CorpusFile] = list_files(spark, settings, JSON_LINES, _FORM)
+    found = files(spark, settings, languages, only)
     columns = {role: key for role, key in settings.columns.model_dump().items() if key is not None}
-    if settings.language is not None or settings.columns.language is None:
+    if not _has_language_field(settings):
         columns.pop("language", None)
-        files = place_files(files, settings, languages, wanted, settings.language_codes, folder_codes)
     required = [role for role in ("text", "id", "language") if role in columns]
     codes = languages.by_codes(settings.language_codes)
-    records = read_json_lines(spark, files, settings, columns, required, codes)
+    records = read_json_lines(spark, found, settings, columns, required, codes)
     return to_documents(keep_languages(records, wanted), settings, seed)
 
 
@@ -116,6 +126,10 @@ def keep_languages(records: DataFrame, wanted: frozenset[str] | None) -> DataFra
     if wanted is None:
         return records
     return records.where(F.col("language").isNull() | F.col("language").isin(*wanted))
+
+
+def _has_language_field(settings: JsonlSettings) -> bool:
+    return settings.language is None and settings.columns.language is not None
 
 
 def _check_fields(

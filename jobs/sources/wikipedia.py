@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Final, Literal
@@ -48,6 +48,21 @@ class WikipediaParquetSettings(SourceSettings):
     genre: Genre = "encyclopedic"
 
 
+def files(
+    spark: SparkSession,
+    settings: WikipediaDumpSettings | WikipediaParquetSettings,
+    languages: LanguageTable,
+    only: Iterable[str] = (),
+) -> list[CorpusFile]:
+    """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
+    wanted = wanted_languages(settings, languages, only)
+    if isinstance(settings, WikipediaDumpSettings):
+        dumps = list_files(spark, settings, _DUMP, _DUMP_FORM)
+        return place_files(dumps, settings, languages, wanted, "wikipedia", _database_codes)
+    tables = list_files(spark, settings, _PARQUET, _PARQUET_FORM)
+    return place_files(tables, settings, languages, wanted, "wikipedia", folder_codes)
+
+
 def read(
     spark: SparkSession,
     settings: WikipediaDumpSettings | WikipediaParquetSettings,
@@ -57,23 +72,21 @@ def read(
     only: Iterable[str] = (),
 ) -> DataFrame:
     """Read Wikipedia; see ``jobs.sources.read``."""
+    found = files(spark, settings, languages, only)
     if isinstance(settings, WikipediaDumpSettings):
-        return _read_dumps(spark, settings, languages, seed, only)
-    return _read_parquet(spark, settings, languages, seed, only)
+        return _read_dumps(spark, settings, found, languages, seed)
+    return _read_parquet(spark, settings, found, seed)
 
 
 def _read_dumps(
     spark: SparkSession,
     settings: WikipediaDumpSettings,
+    dumps: Sequence[CorpusFile],
     languages: LanguageTable,
     seed: int | None,
-    only: Iterable[str],
 ) -> DataFrame:
-    wanted = wanted_languages(settings, languages, only)
-    files = list_files(spark, settings, _DUMP, _DUMP_FORM)
-    files = place_files(files, settings, languages, wanted, "wikipedia", _database_codes)
-    records = read_pieces(spark, files, PAGE_END).mapInArrow(
-        partial(read_pages, files={file.uri: file for file in files}), RECORD_SCHEMA
+    records = read_pieces(spark, dumps, PAGE_END).mapInArrow(
+        partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA
     )
     editions = frozenset(code for language in languages for code in languages.get(language).wikipedia)
 
@@ -93,17 +106,10 @@ def _database_codes(file: CorpusFile, _: str) -> list[str]:
 
 
 def _read_parquet(
-    spark: SparkSession,
-    settings: WikipediaParquetSettings,
-    languages: LanguageTable,
-    seed: int | None,
-    only: Iterable[str],
+    spark: SparkSession, settings: WikipediaParquetSettings, tables: Sequence[CorpusFile], seed: int | None
 ) -> DataFrame:
-    wanted = wanted_languages(settings, languages, only)
-    files = list_files(spark, settings, _PARQUET, _PARQUET_FORM)
-    files = place_files(files, settings, languages, wanted, "wikipedia", folder_codes)
     columns = {"id": "id", "url": "url", "title": "title", "text": "text"}
-    records = read_parquet(spark, files, settings, columns, required=tuple(columns), key=_page_key)
+    records = read_parquet(spark, tables, settings, columns, required=tuple(columns), key=_page_key)
     return to_documents(records, settings, seed)
 
 

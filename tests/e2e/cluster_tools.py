@@ -94,9 +94,12 @@ def start(command: Sequence[object], log: Path, env: Mapping[str, str]) -> Serve
 
 
 @contextmanager
-def spark_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    """Run Spark's standalone master and workers of one core and 1 GiB each."""
-    port, spark_class, env = free_port(), SPARK / "bin" / "spark-class", environment()
+def spark_cluster(
+    folder: Path, workers: int = 2, cores: int = 1, worker_settings: Mapping[str, object] | None = None
+) -> Iterator[Cluster]:
+    """Run Spark's standalone master and workers of 1 GiB each."""
+    options = " ".join(f"-D{key}={value}" for key, value in (worker_settings or {}).items())
+    port, spark_class, env = free_port(), SPARK / "bin" / "spark-class", environment({"SPARK_WORKER_OPTS": options})
     with ExitStack() as stack:
         address = ["--host", "127.0.0.1", "--webui-port", free_port()]
         command = [spark_class, "org.apache.spark.deploy.master.Master", *address, "--port", port]
@@ -106,7 +109,7 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
         url, made = f"spark://127.0.0.1:{port}", []
         for number in range(workers):
             command = [spark_class, "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1"]
-            command += ["--webui-port", free_port(), "--cores", 1, "--memory", "1g"]
+            command += ["--webui-port", free_port(), "--cores", cores, "--memory", "1g"]
             work = folder / f"worker-{number}"
             server = start([*command, "--work-dir", work, url], folder / f"worker-{number}.log", env)
             stack.callback(server.stop)

@@ -1,0 +1,187 @@
+"""A cheap look at a recipe's corpora: which languages they hold, about how much of each, and a few documents."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.runtime.conf import language_table
+from jobs.runtime.ingest import Ingest
+from jobs.runtime.lake import Lake
+from jobs.runtime.ledger import BatchId, Ledger
+from jobs.runtime.plan import incoming
+from jobs.runtime.recipe import FIRST, LoadedRecipe
+from jobs.sources import AnySource, explain_read_error, file_sizes, files_of, read
+from jobs.sources.sampling import sampling_position
+from jobs.stages.base import Resources
+from udfs.records import CorpusFile
+
+# A corpus of so many bytes, as they lie on the disk, is read as a whole, in a minute or so on a laptop.
+_SMALL_BYTES: Final = 64 * 2**20
+# Documents are taken for each that is wanted: cleaning rejects some.
+_SPARE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A corpus of the recipe, as its files show it."""
+
+    source: AnySource
+    files: tuple[tuple[CorpusFile, int], ...]
+    """Files with their bytes, largest first."""
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of all files."""
+        return sum(size for _, size in self.files)
+
+    @property
+    def is_small(self) -> bool:
+        """Say whether all of it can be read to look at it."""
+        return self.bytes <= _SMALL_BYTES
+
+    def by_language(self) -> dict[str | None, list[tuple[CorpusFile, int]]]:
+        """Return the files by language, languages with the most bytes first; None where the records say it."""
+        found: dict[str | None, list[tuple[CorpusFile, int]]] = defaultdict(list)
+        for file, size in self.files:
+            found[file.language].append((file, size))
+        return dict(sorted(found.items(), key=lambda item: -sum(size for _, size in item[1])))
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many documents the corpora bring, by language."""
+
+    documents: dict[str, int] = field(default_factory=dict)
+    counted: list[str] = field(default_factory=list)
+    """Corpora of which every document was counted."""
+    projected: list[str] = field(default_factory=list)
+    """Corpora of which one file a language was counted, and the rest concluded from the bytes."""
+
+    def add(self, languages: Mapping[str, int]) -> None:
+        """Add documents by language."""
+        for language, count in languages.items():
+            self.documents[language] = self.documents.get(language, 0) + count
+
+
+def list_corpora(spark: SparkSession, recipe: LoadedRecipe) -> list[Corpus]:
+    """List the files of the recipe's corpora; reads none of them.
+
+    Raises:
+        BackpromptError: if a corpus is missing or its files are not as the recipe says.
+    """
+    found = []
+    for source in recipe.recipe.sources:
+        files = files_of(spark, source, language_table(), only=recipe.recipe.languages)
+        sizes = file_sizes(spark, source)
+        placed = sorted(((file, sizes.get(file.path, 0)) for file in files), key=lambda each: -each[1])
+        found.append(Corpus(source, tuple(placed)))
+    return found
+
+
+def named_languages(recipe: LoadedRecipe) -> tuple[str, ...] | None:
+    """Return the languages that recipe and sources restrict the run to; None if a corpus may hold any."""
+    if recipe.recipe.languages:
+        return recipe.recipe.languages
+    named = [source.languages or ((source.language,) if source.language else ()) for source in recipe.recipe.sources]
+    return tuple(sorted({code for codes in named for code in codes})) if all(named) else None
+
+
+def listed_languages(corpora: Sequence[Corpus]) -> tuple[str, ...]:
+    """Return the languages that the files of corpora have; those that only records tell are not among them."""
+    return tuple(sorted({file.language for corpus in corpora for file, _ in corpus.files if file.language}))
+
+
+def sample_documents(
+    spark: SparkSession, recipe: LoadedRecipe, lake: Lake, corpora: Sequence[Corpus], wanted: int
+) -> tuple[pa.Table, Counts]:
+    """Take some living documents of every language of the corpora, and count what a run would take in.
+
+    A corpus of up to 64 MiB is read whole: the documents are those that a run takes first, and what the lake does not
+    hold is counted. Of a larger one the smallest file of a language is read, for ``wanted`` languages at most, those
+    with the most bytes; the documents that a run takes first are chosen of that file, and the language's number is
+    concluded from the bytes. The sources' own sample rates and limits count.
+
+    Args:
+        spark: the session.
+        recipe: a checked recipe.
+        lake: the lake that the run is for; one without tables holds nothing.
+        corpora: what ``list_corpora`` found.
+        wanted: documents that the caller needs.
+
+    Returns:
+        The documents, columns of a source, in the order in which a run takes them; more than ``wanted`` if there are
+        more. And the numbers of all.
+    """
+    languages = {language for corpus in corpora for language in corpus.by_language() if language}
+    each = _SPARE * ceil(wanted / max(1, len(languages))) if languages else _SPARE * wanted
+    counts = Counts()
+    tables: list[pa.Table] = []
+    for corpus in corpora:
+        if corpus.is_small:
+            counts.counted.append(corpus.source.name)
+            tables.append(_first_documents(spark, recipe, corpus.source, each))
+            continue
+        counts.projected.append(corpus.source.name)
+        is_unchanged = _ingest(spark, recipe, lake, [corpus.source]).is_unchanged(corpus.source)
+        for language, files in list(corpus.by_language().items())[:wanted]:
+            file, size = min(files, key=lambda item: item[1])
+            part = corpus.source.model_copy(
+                update={"path": file.path, "language": language or corpus.source.language, "on_missing": "keep"}
+            )
+            tables.append(_first_documents(spark, recipe, part, each))
+            if not is_unchanged:
+                whole = sum(other for _, other in files)
+                counts.add(_projected(spark, recipe, part, whole / max(1, size)))
+    small = [corpus.source for corpus in corpora if corpus.is_small]
+    for found in incoming(_ingest(spark, recipe, lake, small)).values():
+        counts.add({language: count.new + count.changed for language, count in found.items()})
+    # One schema: sources differ in what they say can be null.
+    nullable = [table.cast(pa.schema([each.with_nullable(True) for each in table.schema])) for table in tables]
+    return pa.concat_tables(nullable), counts
+
+
+def _ingest(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource]) -> Ingest:
+    return Ingest(
+        spark=spark,
+        recipe=LoadedRecipe(recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:]),
+        lake=lake,
+        resources=Resources(language_table(), recipe.recipe.pivot, recipe.recipe.seed),
+        ledger=Ledger(lake, ""),
+        life=BatchId(recipe.name, FIRST, "", 0, 0),
+        max_documents=None,
+        may_begin=lambda: None,
+    )
+
+
+def _documents(spark: SparkSession, recipe: LoadedRecipe, source: AnySource) -> DataFrame:
+    settings = recipe.recipe
+    return read(spark, source, language_table(), seed=settings.seed, only=settings.languages)
+
+
+def _first_documents(spark: SparkSession, recipe: LoadedRecipe, source: AnySource, each: int) -> pa.Table:
+    """Return the living documents that a run takes first, at most ``each`` a language."""
+    cap = min(each, source.max_documents_per_language or each)
+    capped = source.model_copy(update={"max_documents_per_language": cap})
+    try:
+        alive = _documents(spark, recipe, capped).where(F.size("rejected_for") == 0)
+        found: pa.Table = alive.orderBy(sampling_position("doc_id", recipe.recipe.seed), "doc_id").toArrow()
+    except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
+        raise explain_read_error(error, source) or error from error
+    return found
+
+
+def _projected(spark: SparkSession, recipe: LoadedRecipe, part: AnySource, times: float) -> dict[str, int]:
+    """Return a file's documents by language, times what the corpus has of such files; the source's limit counts."""
+    uncapped = part.model_copy(update={"max_documents_per_language": None})
+    rows = _documents(spark, recipe, uncapped).groupBy("language").count().collect()
+    numbers = {row["language"]: round(row["count"] * times) for row in rows}
+    cap = part.max_documents_per_language
+    return {language: number if cap is None else min(number, cap) for language, number in numbers.items()}
