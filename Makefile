@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 
-.PHONY: help run test lint fmt type bench bench-dedup soak dist clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-dedup bench-engines soak dist clean setup setup-dev apertium
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
 	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
@@ -44,6 +44,9 @@ bench-dedup: setup-dev ## The same with all peers, larger corpora and an increme
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 100000 500000 --rounds 3 --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 500000 --hot 200000 --tools ours --work $(BENCH)
 	$(BIN)/python -m benchmarks.near_duplicates.increment --documents 1000000 --no-truth --work $(BENCH)
+
+bench-engines: setup-dev ## Measure translation against the obvious calls of transformers, on this machine's CPU
+	$(BIN)/python -m benchmarks.engines
 
 soak: setup-dev apertium ## Kill runs and workers and compare what was made; a cluster, and a lake in an object store
 	$(BIN)/python -m tests.soak.soak --kills 25 --seed 1 --work build/soak
