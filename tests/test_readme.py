@@ -2,24 +2,15 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from jobs.__main__ import _parser, main
 from jobs.runtime.recipe import parse_recipe
+from tests.snippets import ROOT, broken_links, commands, of_kind, with_stages
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line.split(" #")[0].strip()
-    for kind, block in BLOCKS
-    if kind == "sh"
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.strip()
-]
-RECIPES = [block for kind, block in BLOCKS if kind == "yaml"]
+COMMANDS = commands("README.md")
+RECIPES = of_kind("README.md", "yaml")
 
 
 def test_there_are_commands_and_recipes():
@@ -51,18 +42,10 @@ def test_commands_that_look_work(finished, capsys):
 
 
 def test_recipes_are_good():
-    whole = RECIPES[0]
-    recipe = parse_recipe(whole, "/r/my-corpus.yaml")
-    assert recipe.name == "my-corpus"
-    for part in RECIPES[1:]:  # an `instruct` stage to put into it
-        parse_recipe(re.sub(r"^  instruct:.*\n", part, whole, flags=re.MULTILINE), "/r/my-corpus.yaml")
+    assert parse_recipe(RECIPES[0], "/r/my-corpus.yaml").name == "my-corpus"
+    for part in RECIPES[1:]:  # stages to put into it
+        assert with_stages(part).name == "my-corpus"
 
 
 def test_links_lead_somewhere():
-    headings = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
-        for line in README.splitlines()
-        if line.startswith("#")
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.lstrip("#") in headings if target.startswith("#") else (ROOT / target).exists(), target
+    assert not broken_links("README.md")
