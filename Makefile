@@ -39,11 +39,12 @@ bench: setup-dev apertium ## Measure speed as ratios to peers, in one run of som
 	  --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.increment --documents 1000 4000
 
-bench-dedup: setup-dev ## The same with all peers, larger corpora and an increment; hours
+bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and an increment; hours
 	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 100000 500000 --rounds 3 --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 500000 --hot 200000 --tools ours --work $(BENCH)
 	$(BIN)/python -m benchmarks.near_duplicates.increment --documents 1000000 --no-truth --work $(BENCH)
+	$(BIN)/python -m benchmarks.increment --documents 32000
 
 bench-engines: setup-dev ## Measure translation against the obvious calls of transformers, on this machine's CPU
 	$(BIN)/python -m benchmarks.engines
