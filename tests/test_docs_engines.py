@@ -81,7 +81,9 @@ def test_faults_and_what_rejects_are_as_in_the_code():
 
 def test_columns_are_there():
     have = {field.name for schema in (TRANSLATE, INSTRUCT, BACK_TRANSLATE, SCREEN, HEALTH) for field in schema}
-    named = "title_health text_health instruction_health prompt_tokens completion_tokens prompt_hash was_shortened"
+    named = (
+        "title_health text_health instruction_health prompt_tokens completion_tokens prompt_hash is_prompt_shortened"
+    )
     named += " hate_score translation_quality semantic_similarity segments min_length_ratio max_length_ratio"
     assert set(named.split()) <= have
     assert all(f"`{name}`" in TEXT for name in named.split())

@@ -112,7 +112,7 @@ INSTRUCT: Final = _columns(
     ("prompt_hash", _STRING, True),  # sha256 of the prompt file, hex; null without a prompt
     ("prompt_tokens", _INT, True),
     ("completion_tokens", _INT, True),
-    ("was_shortened", BooleanType(), True),  # the prompt took a part of the document; null without a prompt
+    ("is_prompt_shortened", BooleanType(), True),  # the prompt took a part of the document; null without a prompt
 )
 BACK_TRANSLATE: Final = _columns(
     ("instruction_health", HEALTH, True),

@@ -71,7 +71,7 @@ def _instruct_batches(
                 "prompt_hash": pa.array((each.prompt_hash for each in made), pa.string()),
                 "prompt_tokens": pa.array((each.prompt_tokens for each in made), pa.int32()),
                 "completion_tokens": pa.array((each.completion_tokens for each in made), pa.int32()),
-                "was_shortened": pa.array((each.was_shortened if prompt else None for each in made), pa.bool_()),
+                "is_prompt_shortened": pa.array((each.is_shortened if prompt else None for each in made), pa.bool_()),
                 "engine_error": pa.array((each.error for each in made), pa.string()),
             },
             order,

@@ -38,7 +38,7 @@ class Generated:
     prompt_hash: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    was_shortened: bool = False
+    is_shortened: bool = False
     """Whether the engine saw a part of the text alone, as its prompt's budget is smaller."""
 
 

@@ -62,7 +62,7 @@ class Prompt:
     """What a model is asked for one document."""
 
     text: str
-    was_shortened: bool
+    is_shortened: bool
     """Whether the document was too long for the prompt's budget."""
 
 
@@ -112,7 +112,7 @@ class ChatGenerator:
             if isinstance(prompt, ChatError):
                 made[row] = replace(self._blank, error=f"tokens cannot be counted: {prompt}")
                 continue
-            made[row] = replace(self._blank, was_shortened=prompt.was_shortened)
+            made[row] = replace(self._blank, is_shortened=prompt.is_shortened)
             prompts.append(prompt.text)
             rows.append(row)
         seeds = [row_seed(self._seed, requests[row].doc_id) for row in rows]
@@ -129,7 +129,7 @@ class ChatGenerator:
                 found.append(shortened)
                 continue
             text = format_prompt(request, self._template, shortened, self._languages)
-            found.append(Prompt(text, was_shortened=shortened != request.text_en.strip()))
+            found.append(Prompt(text, is_shortened=shortened != request.text_en.strip()))
         return found
 
     def close(self) -> None:

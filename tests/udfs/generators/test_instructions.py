@@ -71,7 +71,7 @@ def test_each_row_has_its_seed_tokens_hash_and_flag() -> None:
     documents = [document("Why is it so?", "a"), document("Why is it so and not otherwise?", "b")]
     made = ChatGenerator(chat, "echo:1", "{{text}}", Budget(4, "head", chat.count_tokens), seed=7).generate(documents)
     assert [each.instruction_en for each in made] == ["Why is it so?", "Why is it so [...]"]
-    assert [each.was_shortened for each in made] == [False, True]
+    assert [each.is_shortened for each in made] == [False, True]
     assert chat.seeds == [row_seed(7, "a"), row_seed(7, "b")]
     for each in made:
         assert (each.label, each.prompt_hash) == ("echo:1", prompt_hash("{{text}}"))

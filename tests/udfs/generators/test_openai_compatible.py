@@ -143,7 +143,7 @@ def test_a_long_document_is_shortened_and_flagged(settings: Callable[..., OpenAI
     by_chars = settings(max_document_chars=100)
     for each, tokens in ((by_tokens, 21), (by_chars, 16)):
         short, long = each.open("{{text}}").generate([document(text) for text in texts])
-        assert (short.was_shortened, long.was_shortened) == (False, True)
+        assert (short.is_shortened, long.is_shortened) == (False, True)
         assert (short.prompt_tokens, long.prompt_tokens) == (1, tokens)
 
 

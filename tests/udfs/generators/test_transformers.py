@@ -191,7 +191,7 @@ def test_instructions_carry_label_hash_tokens_and_flag(folder: Path) -> None:
     settings = settings_of(folder, max_document_tokens=20)
     generator = settings.open("{{title}} {{language}}: {{text}}", {"spa_Latn": "Spanish"})
     short, long = generator.generate([document("one two", "a"), document("three four " * 60, "b")])
-    assert (short.was_shortened, long.was_shortened) == (False, True)
+    assert (short.is_shortened, long.is_shortened) == (False, True)
     for each in (short, long):
         assert each.label == f"transformers-{transformers.__version__}:{folder}"
         assert each.prompt_hash == prompt_hash("{{title}} {{language}}: {{text}}")

@@ -213,7 +213,7 @@ def test_answers_come_in_order_with_their_tokens(use_chat_template: bool, record
     made = generator.generate([document("one"), document("cut"), document("word " * 30)])
     assert [each.instruction_en for each in made[:2]] == ["Q one", None]
     assert made[1].error == "the instruction is cut: raise max_tokens"
-    assert [each.was_shortened for each in made] == [False, False, True]
+    assert [each.is_shortened for each in made] == [False, False, True]
     assert (made[0].prompt_tokens, made[0].completion_tokens) == (2, 3)
     assert made[0].label == f"vllm-{SIGNATURES['version']}:org/model@abc"
     assert ("messages" in record.calls[0]) == use_chat_template
