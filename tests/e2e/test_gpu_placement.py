@@ -28,8 +28,8 @@ def note(batches):
     yield pa.RecordBatch.from_pylist([{"devices": devices, "began": began, "ended": time.time()}])
 
 spark = get_session()
-spark.range(8).repartition(8).mapInArrow(note, "devices string, began double, ended double").coalesce(1).toPandas(
-).to_json(sys.argv[1], orient="records")
+noted = spark.range(8).repartition(8).mapInArrow(note, "devices string, began double, ended double")
+noted.toPandas().to_json(sys.argv[1], orient="records")
 """
 
 
