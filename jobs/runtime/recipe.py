@@ -116,22 +116,18 @@ class LoadedRecipe:
     def resources(self) -> Resources:
         """Return what stages need beyond their settings."""
         languages = language_table()
-        translators = [
-            RecipeTranslator.bound(engine, languages)
+        pivot = self.recipe.pivot
+        # Of each translator, what it brings to the pivot or from it.
+        offered = [
+            translator.covered(languages, pivot, into_pivot=True)
+            | translator.covered(languages, pivot, into_pivot=False)
             for stage, settings in self.stages()
             for name in stage.engines
             if hasattr(engine := getattr(settings, name), "supports")
+            for translator in [RecipeTranslator.bound(engine, languages)]
         ]
-        pivot = self.recipe.pivot
         wanted = self.recipe.languages or tuple(languages)
-        candidates = {
-            code
-            for code in wanted
-            if all(
-                code in each.covered(languages, pivot, True) or code in each.covered(languages, pivot, False)
-                for each in translators
-            )
-        }
+        candidates = {code for code in wanted if all(code in codes for codes in offered)}
         return Resources(
             languages=languages,
             pivot=pivot,
