@@ -27,6 +27,8 @@ _UNITS: Final = 2**30
 _LOADS: Counter[str] = Counter()
 
 Dtype = Literal["float32", "float16", "bfloat16"]
+DTYPE_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2}
+"""Bytes of one number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from jobs.runtime.recipe import LoadedRecipe
 from jobs.stages.base import Resources, Stage
 from jobs.stages.engines import RecipeIdentifier, RecipeTranslator
 from udfs.classifiers.wordlist import WordListSettings
-from udfs.devices import Device, choose, choose_dtype, require_memory, visible_cuda_devices, weights_bytes
+from udfs.devices import DTYPE_BYTES, Device, choose, choose_dtype, require_memory, visible_cuda_devices, weights_bytes
 from udfs.engines import EngineUnavailable
 from udfs.generators.instructions import OPTIONAL_SLOTS, InstructionSettings
 from udfs.generators.vllm import VllmGeneratorSettings
@@ -28,7 +28,7 @@ from udfs.settings import Settings
 from udfs.translators.ctranslate2 import CTranslate2Settings
 from udfs.translators.openai_compatible import SLOTS, OpenAITranslatorSettings
 
-_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+_BYTES: Final = {**DTYPE_BYTES, "int8": 1}
 _GIB: Final = 2**30
 # One format of weights counts, as most models are on the hub in several; COMET's checkpoint is the last.
 _FORMATS: Final = ("*.safetensors", "pytorch_model*.bin", "model.bin", "checkpoints/model.ckpt")

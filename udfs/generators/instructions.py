@@ -57,6 +57,35 @@ class InstructionSettings(Settings):
     of each; cut at blanks, marked ``[...]``. The pair's output stays whole."""
 
 
+class LocalModelSettings(InstructionSettings):
+    """What every chat model that is run in the task's own process is told."""
+
+    model: str
+    """Folder of the model, the same path on every machine, or its name on the Hugging Face Hub."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; a commit, so that it stays the same. null: the newest."""
+    use_chat_template: bool = True
+    """Put the prompt into the model's chat template, as one message of a user. false: send it as it is, for models
+    that only continue texts."""
+    temperature: float = Field(0.0, ge=0)
+    """0 takes the likeliest token each time, as MURI does."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Tokens are drawn from the likeliest ones that together have this probability."""
+    seed: int = 0
+    """Where tokens are drawn, each row draws its own, by a seed made of this one and its ``doc_id``."""
+    max_tokens: int = Field(256, ge=1)
+    """Most tokens of an answer; an instruction cut by it is an error of its row. Raise it for models that reason."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer; they are not part of it."""
+    max_document_tokens: int = Field(1_500, ge=20)
+    """Tokens of the English text that the model sees."""
+
+    @property
+    def name(self) -> str:
+        """Return the model's name with its revision, as labels have it."""
+        return self.model + (f"@{self.revision}" if self.revision else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a model is asked for one document."""

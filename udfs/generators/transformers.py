@@ -18,7 +18,7 @@ from pydantic import Field
 from udfs import devices
 from udfs.chat import Completion
 from udfs.engines import EngineUnavailable
-from udfs.generators.instructions import ChatGenerator, InstructionSettings
+from udfs.generators.instructions import ChatGenerator, LocalModelSettings
 from udfs.prompts import Budget
 from udfs.settings import OPERATIONAL
 from udfs.token_batches import pack
@@ -27,37 +27,17 @@ if TYPE_CHECKING:
     import torch
 
 _INSTALL: Final = "pip install 'backprompt[transformers]'"
-_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2}
 # As torch's allocators and cuBLAS word it where they raise no OutOfMemoryError.
 _OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _ERROR_CHARS: Final = 300
 
 
-class TransformersGeneratorSettings(InstructionSettings):
+class TransformersGeneratorSettings(LocalModelSettings):
     """A chat model run in the task's own process by transformers, in batches of like length."""
 
     kind: Literal["transformers"] = "transformers"
-    model: str
-    """Folder of the model, the same path on every machine, or its name on the Hugging Face Hub."""
-    revision: str | None = None
-    """Branch, tag or commit on the Hub; a commit, so that it stays the same. null: the newest."""
-    use_chat_template: bool = True
-    """Put the prompt into the model's chat template, as one message of a user. false: send it as it is, for models
-    that only continue texts."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Numbers to compute in. ``auto``: bfloat16 on a GPU that has it, else float32."""
-    temperature: float = Field(0.0, ge=0)
-    """0 takes the likeliest token each time, as MURI does."""
-    top_p: float = Field(1.0, gt=0, le=1)
-    """Tokens are drawn from the likeliest ones that together have this probability."""
-    seed: int = 0
-    """Where tokens are drawn, each row draws its own, by a seed made of this one and its ``doc_id``."""
-    max_tokens: int = Field(256, ge=1)
-    """Most tokens of an answer; an instruction cut by it is an error of its row. Raise it for models that reason."""
-    stop: tuple[str, ...] = ()
-    """Texts that end an answer; they are not part of it."""
-    max_document_tokens: int = Field(1_500, ge=20)
-    """Tokens of the English text that the model sees."""
     batch_tokens: int = Field(16_384, ge=1, json_schema_extra=OPERATIONAL)
     """Most tokens of a batch, padding and answers to come included. Halved by itself where memory runs out."""
     batch_rows: int = Field(64, ge=1, json_schema_extra=OPERATIONAL)
@@ -105,7 +85,7 @@ class TransformersGeneratorSettings(InstructionSettings):
         chat = TransformersChat(self, devices.choose(self.device, resources))
         return ChatGenerator(
             chat,
-            f"transformers-{version('transformers')}:{self.model}{f'@{self.revision}' if self.revision else ''}",
+            f"transformers-{version('transformers')}:{self.name}",
             prompt,
             Budget(self.max_document_tokens, self.shortening, chat.count_tokens),
             seed=self.seed,
@@ -356,8 +336,8 @@ def _require_memory(settings: TransformersGeneratorSettings, config: Any, device
     """Raise ``EngineUnavailable`` if a model that is here as a folder does not fit on the device."""
     folder = Path(settings.model)
     if folder.is_dir():
-        stored = _BYTES.get(str(getattr(config, "dtype", None)).removeprefix("torch."), 4)
-        loaded = _BYTES[devices.choose_dtype(settings.dtype, device)]
+        stored = devices.DTYPE_BYTES.get(str(getattr(config, "dtype", None)).removeprefix("torch."), 4)
+        loaded = devices.DTYPE_BYTES[devices.choose_dtype(settings.dtype, device)]
         devices.require_memory(devices.weights_bytes(folder) * loaded // stored, device, settings.model)
 
 

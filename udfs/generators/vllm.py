@@ -18,7 +18,7 @@ from pydantic import Field
 from udfs import devices
 from udfs.chat import Completion
 from udfs.engines import EngineUnavailable
-from udfs.generators.instructions import JSON_SCHEMA, ChatGenerator, InstructionSettings
+from udfs.generators.instructions import JSON_SCHEMA, ChatGenerator, LocalModelSettings
 from udfs.prompts import Budget
 from udfs.settings import OPERATIONAL
 
@@ -27,35 +27,16 @@ _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _ERROR_CHARS: Final = 300
 
 
-class VllmGeneratorSettings(InstructionSettings):
+class VllmGeneratorSettings(LocalModelSettings):
     """A chat model run in the task's own process by vLLM, on the task's GPUs. Experimental."""
 
     kind: Literal["vllm"] = "vllm"
-    model: str
-    """Folder of the model, the same path on every machine, or its name on the Hugging Face Hub."""
-    revision: str | None = None
-    """Branch, tag or commit on the Hub; a commit, so that it stays the same. null: the newest."""
-    use_chat_template: bool = True
-    """Put the prompt into the model's chat template, as one message of a user. false: send it as it is, for models
-    that only continue texts."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Numbers to compute in. ``auto``: those of the model's files."""
     quantization: str | None = None
     """How weights are quantized, by vLLM's name for it, such as ``fp8``. null: as the model's files say."""
-    temperature: float = Field(0.0, ge=0)
-    """0 takes the likeliest token each time, as MURI does."""
-    top_p: float = Field(1.0, gt=0, le=1)
-    """Tokens are drawn from the likeliest ones that together have this probability."""
-    seed: int = 0
-    """Where tokens are drawn, each row draws its own, by a seed made of this one and its ``doc_id``."""
-    max_tokens: int = Field(256, ge=1)
-    """Most tokens of an answer; an instruction cut by it is an error of its row. Raise it for models that reason."""
-    stop: tuple[str, ...] = ()
-    """Texts that end an answer; they are not part of it."""
     structured: bool = False
     """Let the model write nothing but JSON with one field, ``instruction``."""
-    max_document_tokens: int = Field(1_500, ge=20)
-    """Tokens of the English text that the model sees."""
     max_model_len: int | None = Field(None, ge=64, json_schema_extra=OPERATIONAL)
     """Most tokens of prompt and answer together; a lower limit lets more prompts run at once. null: the model's."""
     tensor_parallel_size: int = Field(1, ge=1, json_schema_extra=OPERATIONAL)
@@ -107,7 +88,7 @@ class VllmGeneratorSettings(InstructionSettings):
         chat = VllmChat(self)
         return ChatGenerator(
             chat,
-            f"vllm-{version('vllm')}:{self.model}{f'@{self.revision}' if self.revision else ''}",
+            f"vllm-{version('vllm')}:{self.name}",
             prompt,
             Budget(self.max_document_tokens, self.shortening, chat.count_tokens),
             seed=self.seed,

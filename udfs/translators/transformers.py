@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from udfs.devices import Device, choose, choose_dtype, count_load, require_memory, weights_bytes
+from udfs.devices import DTYPE_BYTES, Device, choose, choose_dtype, count_load, require_memory, weights_bytes
 from udfs.engines import EngineUnavailable
 from udfs.translators.seq2seq import (
     Codec,
@@ -26,7 +26,6 @@ from udfs.translators.seq2seq import (
 EXTRA: Final = "transformers"
 _CPU_BATCH_TOKENS: Final = 2048
 _GPU_BATCH_TOKENS: Final = 16384
-_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 class TransformersTranslatorSettings(Seq2SeqSettings):
@@ -72,7 +71,7 @@ class TransformersTranslatorSettings(Seq2SeqSettings):
         tokenizer_folder = self.tokenizer_folder() if self.tokenizer else folder
         codec = open_codec(self.resolved_family(), tokenizer_folder, self.codes(codes))
         stored = str(transformers.AutoConfig.from_pretrained(folder).dtype or "float32").removeprefix("torch.")
-        require_memory(weights_bytes(folder) * _BYTES[dtype] // _BYTES.get(stored, 4), device, self.model)
+        require_memory(weights_bytes(folder) * DTYPE_BYTES[dtype] // DTYPE_BYTES.get(stored, 4), device, self.model)
         logging.getLogger("transformers").setLevel(logging.ERROR)
         transformers.utils.logging.disable_progress_bar()
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=getattr(torch, dtype))
