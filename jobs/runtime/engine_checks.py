@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -84,8 +85,10 @@ def check_engines(
         One entry an engine, in the order of the recipe, whatever is wrong with the others.
     """
     asked = tuple(languages if languages is not None else recipe.recipe.languages)
+    # The engines of one stage are in a task's memory together.
+    taken: dict[tuple[str, Device], int] = defaultdict(int)
     return [
-        _check(recipe, stage, name, engine, asked)
+        _check(recipe, stage, name, engine, asked, taken)
         for stage, settings in recipe.stages()
         if not stages or stage.name in stages
         for name in stage.engines
@@ -113,12 +116,19 @@ def problems(checks: Iterable[EngineCheck]) -> list[str]:
     return [f"{' and '.join(names)}: {problem}" for problem, names in places.items()]
 
 
-def _check(recipe: LoadedRecipe, stage: Stage, name: str, engine: Settings, languages: Sequence[str]) -> EngineCheck:
+def _check(
+    recipe: LoadedRecipe,
+    stage: Stage,
+    name: str,
+    engine: Settings,
+    languages: Sequence[str],
+    taken: dict[tuple[str, Device], int],
+) -> EngineCheck:
     kind, model = str(getattr(engine, "kind", "")), getattr(engine, "model", None)
     try:
         _check_prompt(recipe, engine)
         uncovered, fate = _coverage(recipe, stage, engine, languages)
-        notes = tuple(_check_machine(engine))
+        notes = tuple(_check_machine(engine, stage.name, taken))
     except (EngineUnavailable, BackpromptError, ValueError) as error:
         return EngineCheck(stage.name, name, kind, model, str(error))
     return EngineCheck(stage.name, name, kind, model, None, notes, uncovered, fate if uncovered else "")
@@ -179,11 +189,16 @@ class _Weights:
     """Whether they are in the format of CTranslate2."""
 
 
-def _check_machine(engine: Any) -> Iterator[str]:
+def _check_machine(engine: Any, stage: str, taken: dict[tuple[str, Device], int]) -> Iterator[str]:
     """Yield what a person should know of an engine's weights and device, as far as this machine can tell.
 
     A device that this machine has must hold the model. One that it lacks may be an executor's, which looks again when
     it loads the model, so that is a note; likewise memory of the CPU, which executors have more or less of.
+
+    Args:
+        engine: its settings.
+        stage: name of its stage.
+        taken: bytes of the stage's models by stage and device, to which the engine's are added.
 
     Raises:
         EngineUnavailable: if the weights are nowhere, or a GPU of this machine does not do for them.
@@ -206,7 +221,10 @@ def _check_machine(engine: Any) -> Iterator[str]:
     try:
         if isinstance(engine, CTranslate2Settings):
             _require_compute_type(engine, device)
-        require_memory(_loaded_bytes(engine, weights, device), device, engine.model)
+        others = taken[stage, device]
+        taken[stage, device] += _loaded_bytes(engine, weights, device)
+        name = f"{engine.model}, with the models before it in {stage}," if others else engine.model
+        require_memory(taken[stage, device], device, name)
     except EngineUnavailable as error:
         if device.kind == "cuda":
             raise

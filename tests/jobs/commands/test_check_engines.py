@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from jobs.sources.sampling import sampling_position
 from tests.conftest import Recorder
 from tests.udfs.conftest import PROGRAM
 from udfs import devices
+from udfs.classifiers.transformers import TransformersClassifierSettings
 from udfs.devices import Device
+from udfs.embedders.sentence_transformers import SentenceTransformersSettings
 from udfs.engines import EngineUnavailable
 from udfs.generators.vllm import VllmGeneratorSettings
 from udfs.settings import Settings
@@ -213,8 +216,9 @@ def model_folder(folder: Path, gib: float, dtype: str = "float32") -> Path:
 
 
 class TestMachine:
-    def notes(self, engine: Settings) -> list[str]:
-        return list(engine_checks._check_machine(engine))
+    def notes(self, *engines: Settings) -> list[str]:
+        taken: dict[tuple[str, Device], int] = defaultdict(int)
+        return [note for engine in engines for note in engine_checks._check_machine(engine, "screen", taken)]
 
     def has(self, monkeypatch: pytest.MonkeyPatch, device: Device, gib: float) -> None:
         monkeypatch.setattr(engine_checks, "choose", lambda _: device)
@@ -241,6 +245,17 @@ class TestMachine:
         else:
             with pytest.raises(EngineUnavailable, match=r"GiB on cuda:0, where .* are free"):
                 self.notes(engine)
+
+    def test_a_gpu_must_hold_all_models_of_a_stage(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        engines = [
+            TransformersClassifierSettings(model=str(model_folder(tmp_path / "hate", 1)), dtype="float32"),
+            SentenceTransformersSettings(model=str(model_folder(tmp_path / "embedder", 2)), dtype="float32"),
+        ]
+        self.has(monkeypatch, Device("cuda"), 3.7)
+        assert self.notes(*engines) == []
+        self.has(monkeypatch, Device("cuda"), 3.5)
+        with pytest.raises(EngineUnavailable, match=r"embedder, with the models before it in screen, needs about 3\.6"):
+            self.notes(*engines)
 
     def test_memory_of_the_cpu_is_a_note_as_executors_have_another(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
