@@ -103,6 +103,12 @@ def visible_cuda_devices() -> int:
     return 0
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    # macOS has no affinity.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def free_bytes(device: Device) -> int | None:
     """Return the memory that is free on a device, in bytes; None where nothing here can say it."""
     if device.kind == "cpu":

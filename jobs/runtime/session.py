@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.runtime.errors import BackpromptError
+from udfs.devices import usable_cores
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -156,7 +157,7 @@ def _local_session(app_name: str, log_file: Path | None, conf: Mapping[str, str]
     # Workers import `udfs` also where the project is run from a checkout without being installed.
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+    cores = str(usable_cores())
     settings = {"spark.master": f"local[{cores}]", "spark.sql.shuffle.partitions": cores, **_LOCAL, **_DELTA, **conf}
     builder = SparkSession.builder.appName(app_name)
     for key, value in settings.items():

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from udfs.devices import Device, choose, choose_dtype, count_load, require_memory, weights_bytes
+from udfs.devices import Device, choose, choose_dtype, count_load, require_memory, usable_cores, weights_bytes
 from udfs.engines import EngineUnavailable
 from udfs.settings import OPERATIONAL
 from udfs.translators.seq2seq import (
@@ -42,8 +42,8 @@ EXTRA: Final = "ctranslate2"
 CACHE_VARIABLE: Final = "BACKPROMPT_MODELS"
 _CPU_BATCH_TOKENS: Final = 2048
 _GPU_BATCH_TOKENS: Final = 16384
-# Batches handed over before the first is asked for, so that the device does not wait for Python between two.
-_AHEAD: Final = 3
+# Batches handed over beyond those that are worked on, so that no thread and no GPU waits for Python between two.
+_WAITING: Final = 2
 # A process of its own: torch and the whole model in float32 leave with it.
 _CONVERT: Final = """
 import sys
@@ -71,7 +71,8 @@ class CTranslate2Settings(Seq2SeqSettings):
     """Folder for converted models; unset: the environment variable ``BACKPROMPT_MODELS``, else
     ``~/.cache/backprompt/models``. May be shared by machines."""
     threads: int = Field(0, ge=0, json_schema_extra=OPERATIONAL)
-    """Threads on a CPU for each task; 0: ``OMP_NUM_THREADS``, which Spark sets to the cores of a task."""
+    """Threads on a CPU for each task, each with a batch of its own unless texts are sampled; 0: ``OMP_NUM_THREADS``,
+    which Spark sets to the cores of a task, or where it is not set the cores of the machine."""
 
     def check(self, pairs: Sequence[tuple[str, str]], codes: Mapping[str, str]) -> None:
         """Test that packages, tokenizer and model are there and the languages covered; loads no weights.
@@ -117,20 +118,29 @@ class CTranslate2Settings(Seq2SeqSettings):
             self.resolved_family(), self.tokenizer_folder() if self.tokenizer else source, self.codes(codes)
         )
         require_memory(weights_bytes(folder), device, self.model)
+        threads = self._threads() if device.kind == "cpu" else 1
+        # A step of decoding is too little work to be shared: two batches side by side take half the time that two
+        # threads in one batch do. Sampled texts would depend on which thread, each with draws of its own, was free.
+        batches = 1 if self.decoding.strategy == "sampling" else threads
         try:
             model = ctranslate2.Translator(
                 str(folder),
                 device=device.kind,
                 device_index=device.index,
                 compute_type=compute_type,
-                intra_threads=self.threads,
+                inter_threads=batches,
+                intra_threads=max(1, threads // batches),
             )
         except (RuntimeError, ValueError) as error:
             raise EngineUnavailable(f"CTranslate2 cannot load {folder} on {device}: {error}") from error
         if self.decoding.strategy == "sampling":
             # Read by a thread of the model when it first draws; later calls would change nothing.
             ctranslate2.set_random_seed(self.decoding.seed)
-        return CTranslate2Translator(self, codec, model, device)
+        return CTranslate2Translator(self, codec, model, device, ahead=batches + _WAITING)
+
+    def _threads(self) -> int:
+        set_by_spark = os.environ.get("OMP_NUM_THREADS", "")
+        return self.threads or (int(set_by_spark) if set_by_spark.isdecimal() else 0) or usable_cores()
 
     def _compute_type(self, device: Device) -> str:
         ctranslate2 = require("ctranslate2", EXTRA)
@@ -175,11 +185,12 @@ class CTranslate2Settings(Seq2SeqSettings):
 class CTranslate2Translator(Seq2SeqTranslator):
     """A loaded model; batches are handed over ahead, so that the device is never idle between two."""
 
-    def __init__(self, settings: CTranslate2Settings, codec: Codec, model: Any, device: Device) -> None:
+    def __init__(self, settings: CTranslate2Settings, codec: Codec, model: Any, device: Device, ahead: int) -> None:
         revision = f"@{settings.revision}" if settings.revision else ""
         name = f"ctranslate2-{version('ctranslate2')}:{settings.model}{revision}:{model.compute_type}"
         super().__init__(settings, codec, name, _CPU_BATCH_TOKENS if device.kind == "cpu" else _GPU_BATCH_TOKENS)
         self._model = model
+        self._ahead = ahead
         decoding = settings.decoding
         is_sampling = decoding.strategy == "sampling"
         self._options: dict[str, Any] = {
@@ -205,7 +216,7 @@ class CTranslate2Translator(Seq2SeqTranslator):
             except Exception as error:
                 # Raised when this batch's turn comes, so that it costs no other one.
                 ahead.append(partial(_fail, error))
-            if len(ahead) > _AHEAD:
+            if len(ahead) > self._ahead:
                 yield ahead.popleft()
         yield from ahead
 
