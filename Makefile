@@ -47,7 +47,7 @@ bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and a
 	$(BIN)/python -m benchmarks.increment --documents 32000
 
 bench-engines: setup-dev ## Measure translation against the obvious calls of transformers, on this machine's CPU
-	$(BIN)/python -m benchmarks.engines --texts 200 --rounds 2
+	$(BIN)/python -m benchmarks.engines --texts 200 --arrow-rows 100 --rounds 2
 
 soak: setup-dev apertium ## Kill runs and workers and compare what was made; a cluster, and a lake in an object store
 	$(BIN)/python -m tests.soak.soak --kills 25 --seed 1 --work build/soak

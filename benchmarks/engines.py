@@ -3,9 +3,9 @@
     python -m benchmarks.engines [--size 60m] [--device cpu] [--paths NAME ...] [--llm]
 
 A T5 v1.1 of the chosen size is built on the spot, with random weights and a SentencePiece vocabulary of the texts, and
-translates paragraphs of the demo's documents, which come in Arrow batches, in their order. Every path makes each
-paragraph as long as the longest of its batch may become, and only tokens up to a paragraph's own limit count. So
-tokens/s say what a user waits for: useful tokens in the time from text to text, padding and all.
+translates paragraphs of the demo's Spanish Wikipedia, which come in Arrow batches, in their order. Every
+path makes each sequence as long as the longest of its batch may become, and only tokens up to a paragraph's own limit
+count. So tokens/s say what a user waits for: useful tokens in the time from text to text, padding and all.
 
 - ours: an engine's ``translate``, with segments, packing, health and layout;
 - bare: the same engine on the same packed batches of ready pieces, nothing else; ours over it is our overhead;
@@ -33,21 +33,23 @@ from typing import Any
 
 import pyarrow.dataset as ds
 
+from udfs.segments import segment_all
 from udfs.token_batches import pack
 from udfs.translators.ctranslate2 import CTranslate2Settings
 from udfs.translators.seq2seq import DecodingSettings, Request, Seq2SeqTranslator, open_codec
 from udfs.translators.transformers import TransformersTranslatorSettings
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = [ROOT / "data" / "demo" / "wikipedia" / "es"]
 SOURCE, TARGET = "spa_Latn", "eng_Latn"
 CODES = {SOURCE: "es", TARGET: "en"}
 MAX_SEGMENT_TOKENS = 200
-# Output tokens a source token; every limit has 16 more.
-DECODING = DecodingSettings(max_output_ratio=1.0, max_output_tokens=MAX_SEGMENT_TOKENS + 16)
+# Output tokens a source token; every limit has 16 more. The most is for whole paragraphs, which the obvious way takes.
+DECODING = DecodingSettings(max_output_ratio=1.0, max_output_tokens=2_048)
 ROW_BY_ROW_SHARE = 10
 T5_SIZES: dict[str, dict[str, int]] = {
     "tiny": {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_heads": 4, "num_layers": 2, "vocab_size": 2_048},
-    "60m": {"d_model": 512, "d_kv": 64, "d_ff": 1_024, "num_heads": 8, "num_layers": 6, "vocab_size": 20_480},
+    "60m": {"d_model": 512, "d_kv": 64, "d_ff": 1_024, "num_heads": 8, "num_layers": 7, "vocab_size": 30_720},
     "madlad-3b": {
         "d_model": 1_024,
         "d_kv": 128,
@@ -75,16 +77,23 @@ PATHS = (
 )
 
 
-def paragraphs(folder: Path, count: int) -> list[str]:
-    """Paragraphs in the documents' order, as long as a segment may be at most: they vary as real ones do."""
+def paragraphs(folder: Path) -> list[str]:
+    """Distinct paragraphs of a folder's documents, in their order."""
     table = ds.dataset([str(file) for file in sorted(folder.rglob("*.parquet"))]).to_table(columns=["text"])
-    found: dict[str, None] = {}
-    for text in table.column("text").to_pylist():
-        found |= dict.fromkeys(line.strip() for line in text.split("\n") if any(map(str.isalpha, line)))
-        if len(found) >= 2 * count:
-            break
-    # Twice as many as wanted, of which every second is taken: neighbours of one menu are too much alike.
-    return list(found)[: 2 * count : 2]
+    lines = (line.strip() for text in table.column("text").to_pylist() for line in text.split("\n"))
+    return list(dict.fromkeys(line for line in lines if any(map(str.isalpha, line))))
+
+
+def arrow_batches(folders: Sequence[Path], count: int, rows: int) -> list[list[str]]:
+    """``count`` paragraphs in batches of neighbours, one folder's after another's, from all over their documents."""
+    found = [paragraphs(folder) for folder in folders]
+    each = -(-count // rows // len(found))
+    return [
+        texts[at : at + rows]
+        for number in range(each)
+        for texts in found
+        for at in [number * max(0, len(texts) - rows) // each]
+    ]
 
 
 def make_model(folder: Path, size: str, texts: Sequence[str], dtype: str, device: str) -> int:
@@ -118,15 +127,13 @@ def make_model(folder: Path, size: str, texts: Sequence[str], dtype: str, device
     return sum(each.numel() for each in model.parameters())
 
 
-def arrow_batches(texts: Sequence[str], rows: int) -> list[list[str]]:
-    return [list(texts[at : at + rows]) for at in range(0, len(texts), rows)]
-
-
 def packed(engine: Seq2SeqTranslator, texts: Sequence[str]) -> list[list[Request]]:
     """The batches that the engine makes of an Arrow batch, in pieces, before the clock starts."""
+    cut = segment_all(texts, [SOURCE] * len(texts), engine.count_tokens, MAX_SEGMENT_TOKENS)
+    segments = dict.fromkeys(segment for each in cut for segment in each.segments)
     requests = [
         Request(tuple(engine.codec.source(pieces, SOURCE, TARGET)), (), DECODING.limit(len(pieces)))
-        for pieces in engine.codec.pieces.encode(list(dict.fromkeys(texts)))
+        for pieces in engine.codec.pieces.encode(list(segments))
     ]
     lengths = [len(each.source) for each in requests]
     batches = pack(lengths, engine.batch_tokens, engine.settings.batch_segments)
@@ -227,7 +234,8 @@ def measure(paths: dict[str, tuple[Callable[[], None], int]], rounds: int, devic
 def translation(arguments: argparse.Namespace, work: Path) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    texts = paragraphs(arguments.data, arguments.texts)
+    batches = arrow_batches(arguments.data, arguments.texts, arguments.arrow_rows)
+    texts = [text for batch in batches for text in batch]
     folder = work / "model"
     parameters = make_model(folder, arguments.size, texts, arguments.dtype, arguments.device)
     common: dict[str, Any] = {
@@ -247,11 +255,8 @@ def translation(arguments: argparse.Namespace, work: Path) -> None:
     engines = {name: openers[name]() for name in used}
     for engine in engines.values():
         engine.has_forced_lengths = True
-    counts = [len(pieces) for pieces in open_codec("t5", folder, CODES).pieces.encode(texts)]
-    # All paths get paragraphs that are one segment, so that all do the same work.
-    texts = [text for text, count in zip(texts, counts, strict=True) if count <= MAX_SEGMENT_TOKENS]
-    limits = dict(zip(texts, (DECODING.limit(each) for each in counts if each <= MAX_SEGMENT_TOKENS), strict=True))
-    batches = arrow_batches(texts, arguments.arrow_rows)
+    pieces = open_codec("t5", folder, CODES).pieces.encode(texts)
+    limits = {text: DECODING.limit(len(each)) for text, each in zip(texts, pieces, strict=True)}
     all_tokens = sum(limits.values())
     some = texts[::ROW_BY_ROW_SHARE]
 
@@ -276,8 +281,9 @@ def translation(arguments: argparse.Namespace, work: Path) -> None:
         engine.translate(texts[:4], [SOURCE] * 4, [TARGET] * 4)
     measured = measure(chosen, arguments.rounds, arguments.device)
     print(
-        f"T5 v1.1, {parameters / 1e6:.0f} M parameters, {arguments.dtype}, {len(texts):,} paragraphs in batches of "
-        f"{arguments.arrow_rows}, {all_tokens:,} tokens out, {arguments.device}\n"
+        f"T5 v1.1, {parameters / 1e6:.0f} M parameters, {arguments.dtype}, {arguments.device}; {len(texts):,} "
+        f"paragraphs, the longest of {max(map(len, pieces)):,} tokens, in batches of {arguments.arrow_rows}; "
+        f"{all_tokens:,} tokens out\n"
     )
     report(measured, "obvious")
     for name in used:
@@ -292,7 +298,7 @@ def llm(arguments: argparse.Namespace) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    texts = paragraphs(arguments.data, arguments.texts)
+    texts = [text for batch in arrow_batches(arguments.data, arguments.texts, arguments.llm_rows) for text in batch]
     vocabulary = LLM_SIZES[arguments.size]["vocab_size"]
     torch.manual_seed(0)
     torch.set_default_dtype(getattr(torch, arguments.dtype))
@@ -373,11 +379,13 @@ def main() -> None:
         "--dtype", choices=["float32", "bfloat16", "float16"], help="default: float32, on cuda bfloat16"
     )
     parser.add_argument("--paths", nargs="+", choices=PATHS, default=list(PATHS), metavar="PATH", help=", ".join(PATHS))
-    parser.add_argument("--texts", type=int, default=1_000, help="paragraphs (1000)")
+    parser.add_argument("--texts", type=int, default=1_000, help="paragraphs, about (1000)")
     parser.add_argument("--arrow-rows", type=int, default=200, help="rows of an Arrow batch (200)")
     parser.add_argument("--batch-tokens", type=int, help="budget of our batches; default: the engine's own")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--data", type=Path, default=ROOT / "data" / "demo" / "culturax" / "es")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=DATA, help="folders of Parquet files with a column text"
+    )
     parser.add_argument("--llm", action="store_true", help="measure a decoder-only model instead")
     parser.add_argument("--llm-rows", type=int, default=16, help="rows of an obvious batch with --llm (16)")
     parser.add_argument("--new-tokens", type=int, default=128, help="tokens of an answer with --llm (128)")
