@@ -116,7 +116,9 @@ class Standards:
         self.meta = {row["iso_639_3_code"]: row for row in read("linguameta.tsv.gz", "\t")}
         tags = {row["bcp_47_code"]: code for code, row in self.meta.items()}
         self.macrolanguage = {
-            code: tags.get(macro, macro) for code, row in self.meta.items() if (macro := row["macrolanguage_bcp_47_code"])
+            code: tags.get(macro, macro)
+            for code, row in self.meta.items()
+            if (macro := row["macrolanguage_bcp_47_code"])
         }
         self.former = {old: code for code, row in self.meta.items() if (old := row["deprecated_bcp_47_code"])}
         self.scripts = {
@@ -183,7 +185,7 @@ class Builder:
         """Return the text of conf/languages.csv.
 
         Raises:
-            BuildError: naming every code that has no language, and every correction that corrects nothing.
+            BuildError: naming every code that has no language, and corrections that do not change their cell.
         """
         self._start_rows()
         listed = defaultdict(list)
@@ -221,10 +223,14 @@ class Builder:
                 self.cells[language, column] = value
 
     def _start_rows(self) -> None:
-        absorbed = {label for (_, column), value in self.cells.items() if column == "glotlid" for label in value.split()}
+        absorbed = {
+            label for (_, column), value in self.cells.items() if column == "glotlid" for label in value.split()
+        }
         labels = {label for label in self.labels if not self._is_unsupported("glotlid", label)}
         known = labels - absorbed | self.flores.keys()
-        self.problems += [f"corrections.csv: {language} is a row without the correction" for language in known & self.added]
+        self.problems += [
+            f"corrections.csv: {language} is a row without the correction" for language in known & self.added
+        ]
         for language in sorted(known | self.added):
             self._add(language)
         self.claimed = {
@@ -274,7 +280,9 @@ class Builder:
                 continue
             row = self._named(code) if scheme == "wikihow" else self._row_of(code)
             if row is None:
-                self.problems.append(f"{scheme}: {code!r} is no tag of a known language: correct it, or say why it is none")
+                self.problems.append(
+                    f"{scheme}: {code!r} is no tag of a known language: correct it, or say why it is none"
+                )
             else:
                 self.codes[row, scheme].append(code)
 
@@ -297,13 +305,17 @@ class Builder:
             row["native_name"] = unicodedata.normalize("NFC", self._native_name(language))
             isos = self._isos(language)
             # The list of Joshi et al. has some languages twice, as themselves and as their macrolanguages.
-            row["joshi_class"] = max((self.standards.joshi[code] for code in isos if code in self.standards.joshi), default="")
+            row["joshi_class"] = max(
+                (self.standards.joshi[code] for code in isos if code in self.standards.joshi), default=""
+            )
             for column, known in [("word_order", self.standards.word_order), ("case_marking", self.standards.cases)]:
                 row[column] = next((known[code] for code in isos if code in known), "")
         for language, row in self.rows.items():
             if language not in self.flores and self._usual(row["iso639_3"]) != language:
                 row["name"] = f"{row['name']} ({_SCRIPT_NAMES[row['script']]} script)"
-        names = Counter(self.cells.get((language, "name"), row["name"]).casefold() for language, row in self.rows.items())
+        names = Counter(
+            self.cells.get((language, "name"), row["name"]).casefold() for language, row in self.rows.items()
+        )
         for language, row in self.rows.items():
             if names[row["name"].casefold()] > 1 and language not in self.flores:
                 row["name"] = f"{row['name']} ({row['iso639_3']})"
@@ -372,7 +384,9 @@ class Builder:
         if language in self.flores and endonym:
             return endonym
         cell = self.cells.get((language, "wikipedia"))
-        own = [code for code in (cell.split() if cell else self.codes[language, "wikipedia"]) if code in self.wikipedias]
+        own = [
+            code for code in (cell.split() if cell else self.codes[language, "wikipedia"]) if code in self.wikipedias
+        ]
         return str(self.wikipedias[own[0]]["name"]).partition(" / ")[0] if own else endonym
 
     def _correct(self) -> None:

@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args
 
@@ -60,7 +60,7 @@ class Language:
     script: str
     """ISO 15924 code."""
     bcp47: tuple[str, ...]
-    """Tags, the shortest usual one first; ISO 639-3 codes, and those of macrolanguages, that mean this row among them."""
+    """Tags, the usual one first; among them the ISO 639-3 codes, also of macrolanguages, that mean this row."""
     wikipedia: tuple[str, ...]
     """Codes of the Wikipedias in this language, as in their addresses."""
     culturax: tuple[str, ...]
@@ -86,7 +86,7 @@ class Language:
     joshi_class: int | None
     """Class 0 (no data) to 5 (most) of Joshi et al. 2020; None where the language or variety is not classified."""
     word_order: str
-    """Order of subject, object and verb, WALS feature 81A (Dryer): ``SOV``, ..., ``none`` for no dominant one, or ""."""
+    """Order of subject, object and verb, WALS feature 81A (Dryer): ``SOV``, ..., ``none`` if none dominates, or ""."""
     case_marking: str
     """Number of cases, WALS feature 49A (Iggesen): ``none``, ``2`` to ``5``, ``6-7``, ``8-9``, ``10+``, ``borderline``
     for what hardly is case marking, or ""."""
@@ -231,8 +231,7 @@ class LanguageTable:
     def by_codes(self, scheme: Scheme) -> dict[str, str]:
         """Return the table's own code of every code that ``scheme`` lists, and of the own codes.
 
-        Of BCP 47 these are the tags that the table lists and, for each row, the one with its script; ``by_code``
-        understands more of them.
+        Of BCP 47 these are the tags that the table lists; ``by_code`` understands more.
         """
         known = {code: found[0].language for code, found in self._index(scheme).items()}
         written = {
