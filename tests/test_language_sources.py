@@ -11,9 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jobs.runtime.conf import language_table
-from tests.snippets import broken_links, of_kind, with_stages
+from jobs.sources.jsonl import JsonlSettings
+from tests.snippets import broken_links, of_kind
 from udfs.languages import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,7 +167,8 @@ def test_examples_of_the_page_give_what_they_say():
 def test_recipe_of_the_page_is_understood():
     (recipe,) = of_kind(PAGE, "yaml")
 
-    assert with_stages(recipe).recipe.sources[0].language_codes == "iso639_3"
+    (source,) = yaml.safe_load(recipe)["sources"]
+    assert JsonlSettings.model_validate(source).language_codes == "iso639_3"
 
 
 def test_every_table_has_an_origin_and_a_licence():
