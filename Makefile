@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 
-.PHONY: help run test lint fmt type bench bench-dedup bench-engines soak dist clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-dedup bench-engines soak dist languages clean setup setup-dev apertium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
 	$(BIN)/python scripts/zip_for_spark.py dist
+
+languages: setup-dev ## Build conf/languages.csv from data/tables
+	$(BIN)/python scripts/build_languages.py
 
 clean: ## Remove builds, caches and the demo's lake; keep .venv and .apertium
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log lake

@@ -170,10 +170,8 @@ def folder_codes(file: CorpusFile, path: str) -> list[str]:
 def _language_of(code: str, scheme: Scheme, languages: LanguageTable) -> str | None:
     if code in languages:
         return code
-    try:
-        return languages.by_code(code, scheme).language
-    except UnknownLanguageError:
-        return None
+    found = languages.find(code, scheme)
+    return found.language if found else None
 
 
 def _unknown_language(

@@ -43,25 +43,6 @@ _FINGERPRINT_BYTES: Final = 1 << 20
 _LETTERS_OF_WIDE: Final = 3
 # GlotLID writes Chinese in both its scripts with one code.
 _SCRIPTS: Final = {"Hans": "Hani", "Hant": "Hani"}
-# Members of macrolanguages, as ISO 639-3 lists them, that GlotLID has labels for and the language table no row.
-_MEMBERS: Final[Mapping[str, str]] = {
-    "ara": "arq ayp shu",
-    "din": "dip dks",
-    "ful": "ffm fub fue fuf fuh fuq",
-    "hbs": "cnr",
-    "iku": "ikt",
-    "ipk": "esk",
-    "kau": "kby",
-    "mlg": "skg tdx xmv",
-    "msa": "max mui pse urk xmm",
-    "orm": "hae",
-    "que": "qub quf qug quh qul qup qus quw quz qva qvc qve qvh qvi qvm qvn qvo qvs qvw qvz qwh qxh qxl qxn qxo qxr",
-    "rom": "rmc rml rmn rmo",
-    "sqi": "aln",
-    "swa": "swc",
-    "tmh": "thv ttq",
-    "zza": "kiu",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +64,7 @@ def label_sets(table: LanguageTable) -> dict[str, LabelSet]:
     members of its macrolanguage are a language's siblings: ``hrv_Latn`` for ``bos_Latn``. A label in another script
     is neither: ``srp_Latn`` for ``srp_Cyrl``, ``kmr_Latn`` for ``ckb_Arab``.
     """
-    members: dict[str, list[str]] = {macro: [] for macro in _MEMBERS}
+    members: dict[str, list[str]] = {}
     for each in map(table.get, table):
         if each.macrolanguage:
             members.setdefault(each.macrolanguage, []).extend(_own(each))
@@ -114,8 +95,7 @@ def _script_of(language: Language) -> str:
 
 
 def _in_script(script: str, macrolanguage: str, members: Mapping[str, Iterable[str]]) -> list[str]:
-    beyond = (f"{code}_{script}" for code in _MEMBERS.get(macrolanguage, "").split())
-    return [*(label for label in members[macrolanguage] if label.endswith(f"_{script}")), *beyond]
+    return [label for label in members[macrolanguage] if label.endswith(f"_{script}")]
 
 
 LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}_[A-Z][a-z]{3}$")]

@@ -96,7 +96,7 @@ def zstd(content):
 
 def test_language_of_the_record(spark, languages, tmp_path):
     (tmp_path / "a.jsonl").write_bytes(
-        lines({"text": "a", "lang": "yor"}, {"text": "b", "lang": "tlh"}, {"text": "c", "lang": "fra"})
+        lines({"text": "a", "lang": "yor"}, {"text": "b", "lang": "zzz"}, {"text": "c", "lang": "fra"})
     )
     chosen = settings(
         tmp_path, language=None, columns={"language": "lang"}, language_codes="iso639_3", languages=["yor_Latn"]
@@ -183,7 +183,7 @@ def test_kind_chooses_the_settings_and_every_kind_has_a_module():
         ({"kind": "jsonl", "path": "p"}, "license"),
         ({"kind": "jsonl", "license": "x"}, "path"),
         ({"kind": "jsonl", "path": "p", "license": "x", "columns": {"txt": "a"}}, "txt"),
-        ({"kind": "jsonl", "path": "p", "license": "x", "language_codes": "bcp47"}, "language_codes"),
+        ({"kind": "jsonl", "path": "p", "license": "x", "language_codes": "iso639_2"}, "language_codes"),
         ({"kind": "wikipedia-dump", "path": "p", "sample_rate": 0}, "sample_rate"),
         ({"kind": "wikipedia-dump", "path": "p", "max_documents_per_language": 0}, "max_documents_per_language"),
         ({"kind": "wikipedia-dump", "path": "p", "name": "a\x1fb"}, "name"),
