@@ -25,11 +25,13 @@ PAGE_END: Final = "</page>"
 """What records of a dump are split at; XML escapes it inside a page."""
 
 # Values of jobs.runtime.reasons.Reason, which code on executors does not import.
+TOO_LARGE: Final = "source.too_large"
 DISAMBIGUATION: Final = "source.disambiguation"
 LIST: Final = "source.list"
 STUB: Final = "source.stub"
 
 _PAGE_START: Final = b"<page>"
+_DUMP_END: Final = b"</mediawiki>"
 _TITLE: Final = re.compile(rb"<title>([^<]*)</title>")
 _ARTICLES: Final = "0"
 _NUMBER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -51,20 +53,58 @@ def read_pages(batches: Iterable[pa.RecordBatch], files: Mapping[str, CorpusFile
     """Turn pieces of dumps into articles whose text is still wikitext.
 
     Args:
-        batches: value (binary), what stands between two ``</page>``, or its start where that is all that was read;
-            piece_bytes, the length of all of it; file_path; file_block_start (bytes).
+        batches: the rows of parts of dumps, in order, a part's rows together: value (binary), what stands between two
+            ``</page>``, or its start where that is all that was read; piece_bytes, the length of all of it; file_path;
+            file_block_start, file_block_length, file_size (bytes).
         files: the dumps by their address.
 
     Yields:
-        Batches of ``RECORD_FIELDS``: a row an article and a row a broken page. Redirects, talk and other pages that
-        are no articles give none.
+        Batches of ``RECORD_FIELDS``: a row an article, a row a broken page, and a row for the end of a dump that is
+        missing. Redirects, talk and other pages that are no articles give none.
     """
+    names = ("value", "piece_bytes", "file_path", "file_block_start", "file_block_length", "file_size")
+    last: _Piece | None = None
     for batch in batches:
-        columns = [batch.column(name).to_pylist() for name in ("value", "piece_bytes", "file_path", "file_block_start")]
-        yield record_batch(
-            record
-            for value, size, address, start in zip(*columns, strict=True)
-            for record in parse_piece(value, files[address], start, size)
+        records: list[Record] = []
+        for piece in map(_Piece, *(batch.column(name).to_pylist() for name in names)):
+            if last is not None and (last.address, last.start) != (piece.address, piece.start):
+                records.extend(_missing_end(last, files))
+            found = list(parse_piece(piece.value, files[piece.address], piece.start, piece.size))
+            piece.is_broken = any(record.reason for record in found)
+            records.extend(found)
+            last = piece
+        yield record_batch(records)
+    if last is not None and (ends := list(_missing_end(last, files))):
+        yield record_batch(ends)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A row of ``read_pages``."""
+
+    value: bytes
+    size: int
+    address: str
+    start: int
+    length: int
+    file_bytes: int
+    is_broken: bool = False
+
+
+def _missing_end(piece: _Piece, files: Mapping[str, CorpusFile]) -> Iterator[Record]:
+    """Yield a record if a piece is the last of its dump, whole, and not the dump's end.
+
+    Where an archive of several streams was cut between two of them, nothing else tells it.
+    """
+    is_last_part = piece.start + piece.length >= piece.file_bytes
+    if is_last_part and not piece.is_broken and _DUMP_END not in piece.value:
+        file = files[piece.address]
+        yield Record(
+            language=file.language,
+            origin=file.origin,
+            identity="end",
+            reason=UNREADABLE,
+            detail=f"{file.origin}: the dump was cut off: it ends between two pages, without </mediawiki>",
         )
 
 
@@ -81,7 +121,8 @@ def parse_piece(piece: bytes, file: CorpusFile, start: int = 0, size: int | None
         size: bytes that the piece has in the dump; more than ``piece`` has if it is too large to be taken.
     """
     if size is not None and size > len(piece):
-        yield _broken_page(piece, file, start, f"{size:,} bytes up to the next </page>, more than max_page_bytes")
+        problem = f"{size:,} bytes up to the next </page>, more than max_page_bytes"
+        yield _broken_page(piece, file, start, problem, TOO_LARGE)
         return
     pages = piece.split(_PAGE_START)[1:]
     for page in pages[:-1]:
@@ -138,7 +179,7 @@ def is_redirect(wikitext: str) -> bool:
     return match is not None and match[1].strip().lower() in REDIRECT_WORDS
 
 
-def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str) -> Record:
+def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str, reason: str = UNREADABLE) -> Record:
     text, _ = decode(content.strip())
     found = _TITLE.search(content)
     title = decode(found[1])[0] if found else None
@@ -149,7 +190,7 @@ def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str) -> 
         identity=text,
         title=title,
         text=text,
-        reason=UNREADABLE,
+        reason=reason,
         detail=f"{place(file, start)}: {named}: {problem}",
     )
 

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     MISSING_TEXT = "source.missing_text", "the record has no text"
     UNKNOWN_LANGUAGE = "source.unknown_language", "the record's language code is not in conf/languages.csv"
     DUPLICATE_ID = "source.duplicate_id", "another record of the corpus has the same key and other content"
+    TOO_LARGE = "source.too_large", "the corpus's record is larger than the source takes; its beginning is kept"
     DISAMBIGUATION = "source.disambiguation", "the page only says which articles a name may mean"
     LIST = "source.list", "most of the page is list items"
     STUB = "source.stub", "its editors marked the page as the mere beginning of an article"

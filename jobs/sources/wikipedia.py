@@ -115,6 +115,8 @@ def _read_dumps(
         F.octet_length("value").alias("piece_bytes"),
         "file_path",
         "file_block_start",
+        "file_block_length",
+        "file_size",
     )
     records = pieces.mapInArrow(partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA)
     rules = PageRules(

@@ -110,7 +110,7 @@ def test_page_without_title_is_broken():
 def test_page_that_is_too_large_is_rejected_and_keeps_its_start():
     (found,) = parse_piece(page(text="x" * 5_000).encode()[:200], FILE, 900, 5_400)
 
-    assert found.reason == UNREADABLE
+    assert found.reason == "source.too_large"
     assert (
         found.detail
         == "eswiki.xml, after byte 900: page 'Sol': 5,400 bytes up to the next </page>, more than max_page_bytes"
@@ -143,21 +143,57 @@ def test_no_bytes_raise(noise, at):
         (found.text or "").encode("utf-8")
 
 
+def pieces_of(*parts: tuple[str, int, list[bytes]], size: int = 100):
+    """Return a batch with the pieces of parts of files of ``size`` bytes: address, first byte, pieces."""
+    found = [(value, len(value), uri, start, size - start, size) for uri, start, values in parts for value in values]
+    names = ("value", "piece_bytes", "file_path", "file_block_start", "file_block_length", "file_size")
+    return pa.RecordBatch.from_pydict(dict(zip(names, map(list, zip(*found, strict=True)), strict=True)))
+
+
+END = b"\n</mediawiki>\n"
+
+
 def test_batches_are_read_by_file():
     other = CorpusFile("u2", "p2", "frwiki.xml", "fra_Latn", "fr")
-    batch = pa.RecordBatch.from_pydict(
-        {
-            "value": [page().encode(), page().encode()],
-            "piece_bytes": [len(page().encode())] * 2,
-            "file_path": [FILE.uri, "u2"],
-            "file_block_start": [0, 0],
-        }
-    )
+    batch = pieces_of((FILE.uri, 0, [page().encode(), END]), ("u2", 0, [page().encode(), END]))
 
     (found,) = read_pages([batch], {FILE.uri: FILE, "u2": other})
 
     assert found.column("corpus_key").to_pylist() == ["es:7", "fr:7"]
     assert found.schema.names == list(RECORD_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "is_cut"),
+    [
+        ([page().encode(), END], False),
+        ([page().encode()], True),
+        ([page().encode(), b"\n"], True),
+        ([page().encode(), page().encode()[:-40]], False),  # a broken page says it
+    ],
+)
+def test_dump_that_was_cut_between_two_pages_is_told(pieces, is_cut):
+    other = CorpusFile("u2", "p2", "frwiki.xml", "fra_Latn", "fr")
+    whole = ("u2", 0, [page().encode(), END])
+    files = {FILE.uri: FILE, "u2": other}
+
+    for parts in ((whole, (FILE.uri, 50, pieces)), ((FILE.uri, 50, pieces), whole)):
+        found = [
+            detail
+            for batch in read_pages([pieces_of(part) for part in parts], files)
+            for detail in batch.column("detail").to_pylist()
+        ]
+        cut = "eswiki.xml: the dump was cut off: it ends between two pages, without </mediawiki>"
+        assert (cut in found) is is_cut
+
+
+def test_parts_before_the_last_need_no_end():
+    batch = pieces_of((FILE.uri, 0, [page().encode()]))
+    first = batch.set_column(4, "file_block_length", pa.array([50]))
+
+    (found,) = read_pages([first], {FILE.uri: FILE})
+
+    assert found.column("reason").to_pylist() == [None]
 
 
 def rows(*texts: str | None, **columns: list):

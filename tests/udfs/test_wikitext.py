@@ -102,7 +102,8 @@ def test_files_and_categories_go_under_every_name(names):
 
 def test_facts_of_a_page():
     page = read_wikitext(
-        "{{Infobox city\n|a={{Stub}}}}A text of 20 letters[[Kategorie:Ort|sort]]__NOTOC____DISAMBIG__\n* 20 letters in an item"
+        "{{Infobox city\n|a={{Stub}}}}A text of 20 letters[[Kategorie:Ort|sort]]__NOTOC____DISAMBIG__\n"
+        "* 20 letters in an item"
     )
 
     assert page.templates == ["Stub", "Infobox city"]
