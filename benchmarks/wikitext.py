@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import bz2
 import gzip
+import importlib
 import json
 import logging
 import re
@@ -66,15 +67,15 @@ def mwparserfromhell(dump: Path) -> Texts:
 
 
 def wikiextractor(dump: Path, is_html: bool = False) -> Texts:
-    from wikiextractor import WikiExtractor as program
-    from wikiextractor.extract import Extractor
+    program = importlib.import_module("wikiextractor.WikiExtractor")
+    extractor = importlib.import_module("wikiextractor.extract").Extractor
 
     logging.disable(logging.CRITICAL)
     program.templateNamespace = "Template:"  # read from the dump's header by its main(); pages of it are left out
     texts = {}
     with program.decode_open(str(dump)) as stream:
         for key, revision, title, page in program.collect_pages(stream):
-            made = Extractor(key, revision, "", title, page, HtmlFormatting=is_html)
+            made = extractor(key, revision, "", title, page, HtmlFormatting=is_html)
             texts[key] = ["\n".join(made.clean_text("".join(page), expand_templates=False, html_safe=False))]
     return texts
 

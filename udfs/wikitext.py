@@ -103,16 +103,16 @@ _HEADING: Final = re.compile(r"(={1,6})(.+?)(={1,6})\s*$")
 _HEADING_MARK: Final = "\x02"
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-_ODD_SPACES: Final = re.compile(r"[^\S\n ][^\S\n]*| {2,}")
-_EMPTY_BRACKETS: Final = re.compile(
-    r"(?<![A-Za-z0-9_])\([\s,;:/–-]*\)|(?<=[A-Za-z0-9_])\([\s,;:/–-]+\)|（[\s,;:、，；]*）|\[\s*\]"
-)
-_BRACKET_START: Final = re.compile(r"(?<=[(（])[\s,;:]+")
+# Each begins with characters that are rare, for which the search through a page is quickest.
+_RARE_SPACES: Final = re.compile("[\t\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_SPACES: Final = re.compile(r"  +")
+_EMPTY_BRACKETS: Final = re.compile(r"\([\s,;:/–-]*\)|（[\s,;:、，；]*）|\[\s*\]")
+_BRACKET_START: Final = re.compile(r"([(（])[\s,;:]+")
+_FRAYED_BRACKET: Final = re.compile(r"[)）](?<=[\s,;:].)")
 _BRACKET_END: Final = re.compile(r"[\s,;:]+(?=[)）])")
-_SPACE_BEFORE_MARK: Final = re.compile(r" +([,.](?=\s|$))")
-_BLANK_LINES: Final = re.compile(r"\n{3,}")
+_SPACE_BEFORE_MARK: Final = re.compile(r" (?=[,.](?:\s|$))")
+_BLANK_LINES: Final = re.compile(r"\n\n\n+")
 _LEFT_MARKS: Final = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+|\{\||</?ref\b[^<>\n]*>?|\|\s*thumb\w*", re.IGNORECASE)
-_MARKS: Final = ("{{", "}}", "[[", "]]", "{|", "<ref", "</ref", "|thumb", "<REF", "<Ref", "|Thumb")
 
 
 @dataclass(slots=True)
@@ -362,8 +362,7 @@ def _without_inline_marks(text: str, page: WikiText) -> str:
         text = _EXTERNAL_LINK.sub(lambda match: match[1] or "", text)
     while "-{" in text and (shorter := _VARIANT.sub(_variant_text, text)) != text:
         text = shorter
-    if "''" in text:
-        text = _QUOTES.sub(_literal_quotes, text)
+    text = _QUOTES.sub(_literal_quotes, text) if "''''" in text else text.replace("'''", "").replace("''", "")
     if "__" in text:
 
         def note(match: re.Match[str]) -> str:
@@ -431,38 +430,51 @@ def _entity_text(match: re.Match[str]) -> str:
 def _without_left_marks(text: str) -> str:
     """Drop marks that literal texts, entities and pages with stray brackets leave behind."""
     # Taking out one mark may bring the halves of another together.
-    while any(mark in text for mark in _MARKS) and (shorter := _LEFT_MARKS.sub("", text)) != text:
+    while ("[[" in text or "]]" in text or "{" in text or "}}" in text or "<" in text or "|" in text) and (
+        shorter := _LEFT_MARKS.sub("", text)
+    ) != text:
         text = shorter
     return text
 
 
 def _tidy(text: str) -> str:
-    text = _ODD_SPACES.sub(" ", text)
-    if "(" in text or "（" in text:
-        while (shorter := _EMPTY_BRACKETS.sub("", text)) != text:
-            text = shorter
-        text = _BRACKET_END.sub("", _BRACKET_START.sub("", text))
-        text = _ODD_SPACES.sub(" ", text)
-    text = _SPACE_BEFORE_MARK.sub(r"\1", text)
-    text = "\n".join([line.strip() for line in text.split("\n")])
+    text = _RARE_SPACES.sub(" ", text)
+    while (shorter := _EMPTY_BRACKETS.sub(_called, text)) != text:
+        text = shorter
+    text = _BRACKET_START.sub(r"\1", text)
+    if _FRAYED_BRACKET.search(text):
+        text = _BRACKET_END.sub("", text)
+    if "  " in text:
+        text = _SPACES.sub(" ", text)
+    if " ," in text or " ." in text:
+        text = _SPACE_BEFORE_MARK.sub("", text)
+    if " \n" in text or "\n " in text:
+        text = "\n".join([line.strip() for line in text.split("\n")])
     return _BLANK_LINES.sub("\n\n", text).strip()
+
+
+def _called(match: re.Match[str]) -> str:
+    """Return the brackets behind the name of a function, ``f()``, which nothing was taken out of."""
+    before = match.string[match.start() - 1 : match.start()]
+    return match[0] if match[0] == "()" and before.isascii() and (before.isalnum() or before == "_") else ""
 
 
 def _without_empty_sections(text: str) -> str:
     """Drop headings that neither text nor a deeper heading with text follows, and the marks of the others."""
     if _HEADING_MARK not in text:
         return text
+    lead, *sections = f"\n{text}".split(f"\n{_HEADING_MARK}")
     kept: list[str] = []
     below = 0  # level of the heading kept last, seen from the end; 0 after plain text
     is_filled = False
-    for line in reversed(text.split("\n")):
-        if not line.startswith(_HEADING_MARK):
-            if line:
-                is_filled, below = True, 0
-            kept.append(line)
-            continue
-        level, title = int(line[1]), line[2:].strip()
+    for section in reversed(sections):
+        heading, _, body = section.partition("\n")
+        if body and not body.isspace():
+            is_filled, below = True, 0
+        kept.append(body)
+        level, title = int(heading[0]), heading[1:].strip()
         if title and is_filled and (below == 0 or level < below):
             kept.append(title)
             below = level
+    kept.append(lead)
     return _BLANK_LINES.sub("\n\n", "\n".join(reversed(kept))).strip()
