@@ -43,7 +43,7 @@ def articles(dump: Path) -> Iterator[tuple[str, str, str]]:
     from udfs.pages import parse_piece
     from udfs.records import CorpusFile
 
-    file = CorpusFile(dump.as_uri(), str(dump), dump.name, edition="x")
+    file = CorpusFile("", str(dump), dump.name, edition="x")
     for piece in unpacked(dump).split(b"</page>"):
         for record in parse_piece(piece, file):
             if record.reason is None:

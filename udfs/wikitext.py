@@ -258,7 +258,7 @@ def _without_nested(text: str, hidden: frozenset[str], title: str, page: WikiTex
             if token[-1] == "|" or (kind == _HTML_TABLE and token[1] != "/"):
                 stack.append(_Frame(kind))
                 open_tables += 1
-            elif open_tables and _close_table(stack, kind):
+            elif open_tables and _close_table(stack):
                 open_tables -= 1
         parts = stack[-1].parts
         parts.append(after)
@@ -328,10 +328,13 @@ def _close_templates(
     return open_templates, tables
 
 
-def _close_table(stack: list[_Frame], kind: int) -> bool:
-    """Drop the innermost open table of a kind; one outside the template that is open is not looked at."""
+def _close_table(stack: list[_Frame]) -> bool:
+    """Drop the innermost open table; one outside the template that is open is not looked at.
+
+    Whichever way a table is opened, both ``|}`` and ``</table>`` close it: to a browser they are the same.
+    """
     for depth in range(len(stack) - 1, 0, -1):
-        if stack[depth].kind == kind:
+        if stack[depth].kind in (_TABLE, _HTML_TABLE):
             del stack[depth:]
             return True
         if stack[depth].kind == _TEMPLATE:

@@ -69,6 +69,7 @@ INTERLANGUAGE = frozenset({"en", "fr", "zh-min-nan"})
         ("{{a|\n{|\n| b\n}} c", "c"),
         ("<table><tr><td>a<table><td>b</table></td></table>c", "c"),
         (":{|\n|a\n|}b", "b"),
+        ("{|\n|a\n</table>b<table>c\n|}\nd", "b\nd"),
         ("== A ''b'' [[c]] ==\ntext\n=x=\n=== ===\ny\n=z", "A b c\n\ntext\n\nx\n\ny\n=z"),
         ("<ref>{{a|</ref>b}} c", "b c"),
         ("<ref name='x'>a <ref>b</ref> c", "a c"),
