@@ -71,6 +71,8 @@ INTERLANGUAGE = frozenset({"en", "fr", "zh-min-nan"})
         (":{|\n|a\n|}b", "b"),
         ("{|\n|a\n</table>b<table>c\n|}\nd", "b\nd"),
         ("== A ''b'' [[c]] ==\ntext\n=x=\n=== ===\ny\n=z", "A b c\n\ntext\n\nx\n\ny\n=z"),
+        ("{|\n| {{a\n|}\n}} b\n|}c", "c"),
+        ("{{{nowrap|x}}}a {{ {{{b|{{c}}}}} }}d", "a d"),
         ("<ref>{{a|</ref>b}} c", "b c"),
         ("<ref name='x'>a <ref>b</ref> c", "a c"),
         ("<gallery mode=packed>\nFile:a.jpg|{{b\n</gallery>c<math>\\frac{{a}}{b}}</math>d", "cd"),
@@ -126,7 +128,8 @@ MARKS = (
     *("&#x7c;", "==", "\n== ", "\n* ", "\n:", "\x02", "\x03", "\x030\x03", "lang|fr|", "nowrap|", "1=", "__"),
     *("http://", "\r\n", "a", "é", "字", " "),
 )
-MARKUP = st.lists(st.sampled_from(MARKS), max_size=40).map("".join)
+NESTING = ("{{", "}}", "{{{", "}}}", "[[", "]]", "\n{|", "\n|}", "<table>", "</table>", "|", "a")
+MARKUP = st.one_of(st.lists(st.sampled_from(marks), max_size=40).map("".join) for marks in (MARKS, NESTING))
 LEFT = re.compile(r"\{\{|\}\}|\[\[|\]\]|<ref|</ref|\|thumb|\{\||[\x00-\x08]", re.IGNORECASE)
 
 
