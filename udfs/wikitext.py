@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -112,7 +113,13 @@ _FRAYED_BRACKET: Final = re.compile(r"[)）](?<=[\s,;:].)")
 _BRACKET_END: Final = re.compile(r"[\s,;:]+(?=[)）])")
 _SPACE_BEFORE_MARK: Final = re.compile(r" (?=[,.](?:\s|$))")
 _BLANK_LINES: Final = re.compile(r"\n\n\n+")
-_LEFT_MARKS: Final = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+|\{\||</?ref\b[^<>\n]*>?|\|\s*thumb\w*", re.IGNORECASE)
+_LEFT_MARKS: Final = re.compile(
+    r"\{\{+|\}\}+|\[\[+|\]\]+|\{\||-\{|\}-|</?(?:ref|nowiki|math|gallery|poem)\w*[^<>\n]*>?|\|\s*thumb\w*",
+    re.IGNORECASE,
+)
+_MARK_CHARACTERS: Final = re.compile(r"[\[\]{}|<]")
+# Marks in marks in marks, as a page that is broken on purpose has them, are not followed further down.
+_MAX_PASSES: Final = 8
 
 
 @dataclass(slots=True)
@@ -161,7 +168,7 @@ def read_wikitext(wikitext: str, interlanguage: frozenset[str] = frozenset(), ti
         lines = _LITERAL.sub(lambda match: literals[int(match[1])], lines)
     if "&" in lines:
         lines = _ENTITY.sub(_entity_text, lines)
-    page.text = _without_empty_sections(_tidy(_without_left_marks(lines)))
+    page.text = _without_empty_sections(_without_left_marks(lines))
     return page
 
 
@@ -355,6 +362,15 @@ def _unclose(stack: list[_Frame], hidden: frozenset[str]) -> None:
     stack[-1].parts.append(content)
 
 
+def _repeat(change: Callable[[str], str], text: str) -> str:
+    """Change a text until nothing changes: from the inside, as brackets in brackets go."""
+    for _ in range(_MAX_PASSES):
+        if (changed := change(text)) == text:
+            break
+        text = changed
+    return text
+
+
 def _without_inline_marks(text: str, page: WikiText) -> str:
     """Take out what stands within lines: tags, links to other sites, variants, bold and italic, magic words."""
     if "<" in text:
@@ -363,8 +379,8 @@ def _without_inline_marks(text: str, page: WikiText) -> str:
         text = _INLINE_TAG.sub("", text)
     if "[" in text:
         text = _EXTERNAL_LINK.sub(lambda match: match[1] or "", text)
-    while "-{" in text and (shorter := _VARIANT.sub(_variant_text, text)) != text:
-        text = shorter
+    if "-{" in text:
+        text = _repeat(lambda text: _VARIANT.sub(_variant_text, text), text)
     text = _QUOTES.sub(_literal_quotes, text) if "''''" in text else text.replace("'''", "").replace("''", "")
     if "__" in text:
 
@@ -431,19 +447,20 @@ def _entity_text(match: re.Match[str]) -> str:
 
 
 def _without_left_marks(text: str) -> str:
-    """Drop marks that literal texts, entities and pages with stray brackets leave behind."""
-    # Taking out one mark may bring the halves of another together.
-    while ("[[" in text or "]]" in text or "{" in text or "}}" in text or "<" in text or "|" in text) and (
-        shorter := _LEFT_MARKS.sub("", text)
-    ) != text:
-        text = shorter
-    return text
+    """Tidy a text, and drop the marks that literal texts, entities and stray brackets leave behind."""
+    text = _tidy(text)
+    # Taking out one mark, or what is between its halves, may bring those of another together.
+    for _ in range(_MAX_PASSES):
+        has_mark = "[" in text or "]" in text or "{" in text or "}" in text or "<" in text or "|" in text
+        if not has_mark or (shorter := _LEFT_MARKS.sub("", text)) == text:
+            return text
+        text = _tidy(shorter)
+    return _tidy(_MARK_CHARACTERS.sub("", text))
 
 
 def _tidy(text: str) -> str:
     text = _RARE_SPACES.sub(" ", text)
-    while (shorter := _EMPTY_BRACKETS.sub(_called, text)) != text:
-        text = shorter
+    text = _repeat(lambda text: _EMPTY_BRACKETS.sub(_called, text), text)
     text = _BRACKET_START.sub(r"\1", text)
     if _FRAYED_BRACKET.search(text):
         text = _BRACKET_END.sub("", text)

@@ -123,14 +123,36 @@ def test_redirect_words_are_those_of_many_languages():
 MARKS = (
     *("{{", "}}", "{{{", "}}}", "[[", "]]", "[", "]", "|", "{|", "|}", "|-", "\n{|", "\n|}", "\n|", "!", "''", "'''"),
     *("<ref>", "</ref>", "<ref/>", "<ref name=a", "<REF>", "<table>", "</table>", "<!--", "-->", "<nowiki>"),
-    *("</nowiki>", "<pre>", "</pre>", "<math>", "</math>", "<gallery>", "</gallery>", "<poem>", "</poem>"),
+    *("</nowiki>", "<pre>", "</pre>", "<math>", "<math", "</math>", "<gallery>", "</gallery>", "<poem>", "</poem>"),
     *("-{", "}-", "-{H|", "zh:", "File:a.jpg", "|thumb|", "|Thumb", "[[Category:", "&lt;", "&#91;", "&#123;"),
     *("&#x7c;", "==", "\n== ", "\n* ", "\n:", "\x02", "\x03", "\x030\x03", "lang|fr|", "nowrap|", "1=", "__"),
     *("http://", "\r\n", "a", "é", "字", " "),
 )
 NESTING = ("{{", "}}", "{{{", "}}}", "[[", "]]", "\n{|", "\n|}", "<table>", "</table>", "|", "a")
-MARKUP = st.one_of(st.lists(st.sampled_from(marks), max_size=40).map("".join) for marks in (MARKS, NESTING))
-LEFT = re.compile(r"\{\{|\}\}|\[\[|\]\]|<ref|</ref|\|thumb|\{\||[\x00-\x08]", re.IGNORECASE)
+# What goes, goes between these halves.
+HALVES = (
+    "[",
+    "]",
+    "{",
+    "}",
+    "<",
+    "ref>",
+    "|",
+    "thumb",
+    "(",
+    ")",
+    " ",
+    "\u00a0",
+    "<nowiki>",
+    "</nowiki>",
+    "''",
+    "&#91;",
+    "a",
+)
+MARKUP = st.one_of(st.lists(st.sampled_from(marks), max_size=40).map("".join) for marks in (MARKS, NESTING, HALVES))
+LEFT = re.compile(
+    r"\{\{|\}\}|\[\[|\]\]|\|thumb|\{\||-\{|\}-|</?(?:ref|nowiki|math|gallery|poem)|[\x00-\x08]", re.IGNORECASE
+)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -191,6 +213,17 @@ def words_of_parser(wikitext: str) -> list[str]:
                 yield from (edge, *visible(node.contents), edge)
 
     return "".join(visible(mwparserfromhell.parse(wikitext))).split()
+
+
+@pytest.mark.parametrize("pair", ["()", "-{ }-", "[ ]", "[[ ]]", "{{ }}", "{|\n \n|}", "<table> </table>", "[( [)"])
+def test_what_is_nested_deep_takes_no_quadratic_time(pair):
+    opening, closing = pair.split(" ") if " " in pair else pair
+    started = time.perf_counter()
+
+    assert not LEFT.search(plain_text(opening * 30_000 + "a" + closing * 30_000))
+    assert not LEFT.search(plain_text(opening * 30_000 + closing * 30_000))
+
+    assert time.perf_counter() - started < 10
 
 
 @pytest.mark.parametrize(
