@@ -33,11 +33,12 @@ type: setup-dev ## Check types
 	$(BIN)/mypy
 
 bench: setup-dev apertium ## Measure speed as ratios to peers, in one run of some minutes
-	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs sketches
+	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs sketches wikitext
 	$(BIN)/python benchmarks/sketch.py --rensa $(BENCH)/venvs/sketches/bin/python
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 --rounds 2 --tools ours baseline rensa-char \
 	  --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.increment --documents 1000 4000
+	$(BIN)/python benchmarks/wikitext.py --wikiextractor $(BENCH)/venvs/wikitext/bin/python
 
 bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and an increment; hours
 	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs

@@ -1,4 +1,4 @@
-"""Names that MediaWiki's languages have for files and categories, all in lower case.
+"""Names that MediaWiki's languages have for files, categories and redirects, all in lower case.
 
 From the site settings of every Wikipedia (MediaWiki API, ``siprop=namespaces|namespacealiases|magicwords``), gathered
 by wp2txt (MIT).
@@ -56,4 +56,23 @@ CATEGORY_NAMESPACES: Final = _names(
     "শ্ৰেণী|ਸ਼੍ਰੇਣੀ|શ્રે|શ્રેણી|ବିଭାଗ|ଶ୍ରେଣୀ|பகுப்பு|వర్గం|ವರ್ಗ|ವರ್ಗೊ|വ|വി|വിഭാഗം|വർഗ്ഗം|ප්‍රවර්ගය|หมวดหมู่|ໝວດ|"
     "ကဏ္ဍ|ပိူင်ထၢၼ်ႈ|კატეგორია|መደብ|ከረርም|ចំណាត់ក្រុម|ចំណាត់ថ្នាក់ក្រុម|ចំនាត់ថ្នាក់ក្រុម|ᥙᥫᥒ ᥗᥣᥢ|ᱛᱷᱚᱠ|ẹ̀ka|ọgbọn̄|"
     "ⴰⵙⵎⵉⵍ|カテゴリ|分类|分類|ꠇꠦꠐꠣꠉꠞꠤ|ꯃꯆꯥꯈꯥꯏꯕ|분류|𐌷𐌰𐌽𐍃𐌰"
+)
+
+REDIRECT_WORDS: Final = _names(
+    "'#redirect|'#хьажайо'|aanstuur|adkas|ail-cyfeirio|ailgyfeirio|al|aliah|alidirekti|alidirektu|alih|ancaminar|"
+    "athsheoladh|aýdaw|beralîkirin|birzuzendu|daskedyans|deurverwiezing|dirección|dirijar|doorverwijzing|"
+    "duurverwiezing|endrecera|fihodinana|hetenayiş|i̇sti̇qamətləndi̇r|i̇sti̇qamətləndi̇rmə|kiahou|kúfù|leidt öm op|"
+    "lencong|ohjaus|omdiriger|omdirigering|ođđasitstivren|patrz|peradresavimas|presmeruj|preusmeri|preusmeritev|"
+    "preusmjeri|przekieruj|pupinah|pusapuna|přesměruj|redireccio|redireccion|redirecció|redirección|redirecionamento|"
+    "redirect|redirecteaza|redirection|redirèccion|reendrecera|renviament|ridrejto|rimando|rindirizza|rinvia|rinvio|"
+    "stir|stivren|suuna|tam|tawa|tilvísun|tojədən i̇sti̇ğomət doy|uudelleenohjaus|varda|viruleedung|weiterleitung|"
+    "wiederleiden|yonaltirish|yoʻnaltirish|yönlendir|yönlendirme|yönlendi̇r|yönlendi̇rme|yönləndi̇rmə|yönnendi̇r|"
+    "yönnendi̇rmä|yönnendi̇rmäkler|átirányítás|æрвитæн|æрвыст|ömleide|ömleide op|ömleidung|đổi|ανακατευθυνση|айдау|"
+    "види|виж|джибериу|дӏасахьажор'|көжүрүлге|ластар|перанакіраваньне|перенапр|перенаправление|перенаправлення|"
+    "пренасочване|пренасочување|преусмери|преусмјери|прѣнаправлєниѥ|равона|рарвыст|редирект|утаарыы|утр|чиглүүлэг|"
+    "шигледир|юнәлтү|վերահղում|վերայղում|הפניה|ווייטערפירן|بور|تحويل|تغییر مسیر|تغییرمسیر|رجوع مکرر|مخګرځ|مڑجوڑ|"
+    "چوريو|ڕەوانەکەر|ܨܘܝܒܐ|अनुप्रेषण|अनुप्रेषित|अनुप्रेषितम्|पुनर्निदेशन|पुनर्निर्दिष्टम्|पुनर्निर्देशन|पुनर्प्रेषित|"
+    "पुर्ननिर्देशन|পুনঃনির্দেশ|পুনঃর্নির্দেশ|পুননির্দেশ|পুনর্নির্দেশ|ਰੀਡਾਇਰੈਕਟ|ਰੀਡਿਰੈਕਟ|ଲେଉଟାଣି|வழிமாற்று|దారిమార్పు|"
+    "തിരിച്ചുവിടുക|തിരിച്ചുവിടൽ|යළියොමුව|เปลี่ยนทาง|გადამისამართება|បញ្ជូនបន្ត|ប្ដូរចំណងជើង|ប្ដូរទីតាំង|"
+    "ប្ដូរទីតាំងទៅ|ប្តូរទីតាំង|ប្តូរទីតាំងទៅ|リダイレクト|転送|重定向|重新導向|넘겨주기"
 )

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the virtual environments of the tools that the project is compared with, below FOLDER:
 #
-#     make-venvs.sh FOLDER [sketches] [text-dedup] [text-dedup-spark]
+#     make-venvs.sh FOLDER [sketches] [wikitext] [text-dedup] [text-dedup-spark]
 #
 # Without names, all of them. One that is complete is left as it is. PYTHON names the interpreter that makes them.
 set -eu
@@ -9,13 +9,13 @@ set -eu
 [ $# -ge 1 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 folder=$1
 shift
-[ $# -gt 0 ] || set -- sketches text-dedup text-dedup-spark
+[ $# -gt 0 ] || set -- sketches wikitext text-dedup text-dedup-spark
 
 for name in "$@"; do
     case $name in
-        sketches | text-dedup | text-dedup-spark) ;;
+        sketches | wikitext | text-dedup | text-dedup-spark) ;;
         *)
-            echo "No environment is called $name; there are sketches, text-dedup and text-dedup-spark." >&2
+            echo "No environment is called $name; there are sketches, wikitext, text-dedup and text-dedup-spark." >&2
             exit 2 ;;
     esac
     [ ! -e "$folder/$name/.complete" ] || continue
@@ -27,6 +27,8 @@ for name in "$@"; do
     case $name in
         sketches)
             $pip rensa==0.5.0 datasketch==2.0.0 pyarrow numpy ;;
+        wikitext)
+            $pip wikiextractor==3.1.0 ;;
         text-dedup)
             $pip text-dedup==0.4.0 ;;
         text-dedup-spark)

@@ -30,6 +30,10 @@ _ALSO: Final[dict[str, tuple[type[DataType], ...]]] = {
     "date": (TimestampType, TimestampNTZType, DateType),
 }
 
+MAX_TEXT_BYTES: Final = 16 * 2**20
+"""Largest text that is taken; what is larger is no document, and Python would hold it several times over."""
+_KEPT_CHARS: Final = 1_000
+
 
 def read_parquet(
     spark: SparkSession,
@@ -53,7 +57,8 @@ def read_parquet(
         languages: GlotLID codes by the codes in the column ``language``, where files have no language.
 
     Returns:
-        Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes.
+        Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes; one
+        whose text is larger than ``MAX_TEXT_BYTES`` is rejected and keeps its beginning.
 
     Raises:
         BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
@@ -76,6 +81,7 @@ def read_parquet(
     where = F.concat(F.col("file_origin"), F.lit(", row "), F.col("row_index") + 1)
     reason, detail = _problem(found, where, is_language_read=languages is not None)
     values = {role: _valid(F.col(f"raw_{role}")) for role in found}
+    values["text"] = F.when(_is_too_large(), F.substring(values["text"], 1, _KEPT_CHARS)).otherwise(values["text"])
     language = F.coalesce("file_language", "row_language") if languages is not None else F.col("file_language")
     edition = F.coalesce("file_edition", language)
     fields: dict[str, Column] = {
@@ -133,7 +139,14 @@ def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) ->
         is_wrong = ~_is_valid(F.col(f"raw_{role}"))
         reason = F.when(is_wrong, F.lit(Reason.UNREADABLE.value)).otherwise(reason)
         detail = F.when(is_wrong, F.concat(where, F.lit(f": column {column} is not UTF-8"))).otherwise(detail)
-    return reason, detail
+    size = F.format_number(F.octet_length("raw_text"), 0)
+    too_large = F.concat(where, F.lit(f": {found['text']} has "), size, F.lit(f" bytes, more than {MAX_TEXT_BYTES:,}"))
+    reason = F.when(_is_too_large(), F.lit(Reason.TOO_LARGE.value)).otherwise(reason)
+    return reason, F.when(_is_too_large(), too_large).otherwise(detail)
+
+
+def _is_too_large() -> Column:
+    return F.coalesce(F.octet_length("raw_text") > MAX_TEXT_BYTES, F.lit(False))
 
 
 # Spark does not check the bytes of Parquet's strings, and Python workers fail on a whole batch with a wrong one.

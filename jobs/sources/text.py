@@ -25,11 +25,13 @@ def read_pieces(spark: SparkSession, files: Sequence[CorpusFile], separator: str
         separator: what ends a piece; None: ends of lines.
 
     Returns:
-        Columns value (binary: bytes as they stand in the file, which may not be UTF-8), file_path, file_block_start.
+        Columns value (binary: bytes as they stand in the file, which may not be UTF-8), file_path, file_block_start,
+        file_block_length, file_size (bytes). Rows of a part of a file come together and in order.
     """
     reader = spark.read.option("recursiveFileLookup", "true")
     if separator is not None:
         reader = reader.option("lineSep", separator)
     return reader.text([literal(file.path) for file in files]).select(
-        F.col("value").cast("binary").alias("value"), "_metadata.file_path", "_metadata.file_block_start"
+        F.col("value").cast("binary").alias("value"),
+        *(f"_metadata.{name}" for name in ("file_path", "file_block_start", "file_block_length", "file_size")),
     )

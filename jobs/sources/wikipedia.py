@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
+from pydantic import Field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -16,13 +17,15 @@ from jobs.sources.files import folder_codes, list_files, place_files, wanted_lan
 from jobs.sources.parquet import read_parquet
 from jobs.sources.text import read_pieces
 from udfs.languages import LanguageTable
-from udfs.pages import PAGE_END, pages_to_text, read_pages
+from udfs.pages import PAGE_END, PageRules, pages_to_text, read_pages
 from udfs.records import CorpusFile
 
 LICENSE: Final = "CC-BY-SA-4.0"
 _DUMP: Final = re.compile(r"\.xml(?:-p\d+p\d+[^./]*)?(?:\.bz2|\.gz)?$")
 _DUMP_FORM: Final = "dumps of dumps.wikimedia.org such as cawiki-20260101-pages-articles.xml.bz2"
 _DATABASE: Final = re.compile(r"^([a-z][a-z_]*?)wiki(?=[-.])")
+# What is kept of a page that is too large: enough to see what it is.
+_SHOWN_BYTES: Final = 1024
 _PARQUET: Final = re.compile(r"\.parquet$")
 _PARQUET_FORM: Final = "Parquet files (id, url, title, text) in a folder a language, such as ca/ or 20231101.ca/"
 
@@ -31,16 +34,36 @@ class WikipediaDumpSettings(SourceSettings):
     """Wikipedia's own dumps: ``pages-articles`` as XML, plain, bzip2 (one stream or many) or gzip.
 
     The language is the one of the file's name: dumps are named after their database, ``cawiki-...``.
+
+    Every page of the article namespace (``<ns>`` 0) in wikitext is a row. Redirects, and talk, category, template and
+    other pages, are no documents: they give no row and are counted nowhere. MURI samples articles to be answers, so
+    pages that answer nothing are rejected by default: disambiguation pages, and pages that are lists almost
+    throughout. Stubs are kept: in small Wikipedias editors mark most articles so, and the clean stage rejects what is
+    too short.
     """
 
     kind: Literal["wikipedia-dump"] = "wikipedia-dump"
     name: SourceName = "wikipedia"
     license: License = LICENSE
     genre: Genre = "encyclopedic"
+    disambiguation: Literal["keep", "reject"] = "reject"
+    """Pages that only say which articles a name may mean, told by ``__DISAMBIG__``, their templates and categories."""
+    lists: Literal["keep", "reject"] = "reject"
+    """Pages of which ``list_share`` or more is list items."""
+    list_share: float = Field(0.8, gt=0, le=1)
+    """Share of a page's characters, headings apart, that stands in list items, from which on the page is a list."""
+    stubs: Literal["keep", "reject"] = "keep"
+    """Pages that their editors marked as the mere beginning of an article, told by their templates."""
+    max_page_bytes: int = Field(32 * 1024 * 1024, ge=1024)
+    """A page with more bytes of XML is rejected, and keeps its start; MediaWiki allows 2 MiB of wikitext a revision.
+    Dumps with the history of pages need more; a task holds several times as much."""
 
 
 class WikipediaParquetSettings(SourceSettings):
-    """Wikipedia as Parquet: columns id, url, title and text, a folder a language (``ca`` or ``20231101.ca``)."""
+    """Wikipedia as Parquet: columns id, url, title and text, a folder a language (``ca`` or ``20231101.ca``).
+
+    The text is plain already, so neither templates nor lists can be told any more: every row is taken.
+    """
 
     kind: Literal["wikipedia-parquet"] = "wikipedia-parquet"
     name: SourceName = "wikipedia"
@@ -85,8 +108,21 @@ def _read_dumps(
     languages: LanguageTable,
     seed: int | None,
 ) -> DataFrame:
-    records = read_pieces(spark, dumps, PAGE_END).mapInArrow(
-        partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA
+    # What is too large is cut before it goes to Python: there, a batch of pages is held several times over.
+    is_too_large = F.octet_length("value") > settings.max_page_bytes
+    pieces = read_pieces(spark, dumps, PAGE_END).select(
+        F.when(is_too_large, F.substring("value", 1, _SHOWN_BYTES)).otherwise(F.col("value")).alias("value"),
+        F.octet_length("value").alias("piece_bytes"),
+        "file_path",
+        "file_block_start",
+        "file_block_length",
+        "file_size",
+    )
+    records = pieces.mapInArrow(partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA)
+    rules = PageRules(
+        is_disambiguation_rejected=settings.disambiguation == "reject",
+        max_list_share=settings.list_share if settings.lists == "reject" else None,
+        is_stub_rejected=settings.stubs == "reject",
     )
     editions = frozenset(code for language in languages for code in languages.get(language).wikipedia)
 
@@ -94,7 +130,9 @@ def _read_dumps(
         if settings.max_documents_per_language is not None and seed is not None:
             # Ranking leaves a language's pages in one task; the parser is what takes long.
             docs = docs.repartition("doc_id")
-        return docs.mapInArrow(partial(pages_to_text, order=docs.columns, interlanguage=editions), docs.schema)
+        return docs.mapInArrow(
+            partial(pages_to_text, order=docs.columns, interlanguage=editions, rules=rules), docs.schema
+        )
 
     return to_documents(records, settings, seed, convert)
 

@@ -99,6 +99,56 @@ def test_rows_that_cannot_be_used_are_rejected_and_their_neighbours_go_on(spark,
     assert rows["ca:6"]["detail"] == "ca/b.parquet, row 1: column text is not UTF-8"
 
 
+def test_text_of_a_hundred_megabytes_is_rejected_and_its_neighbours_go_on(spark, languages, tmp_path):
+    wikipedia(tmp_path / "ca" / "a.parquet", ["1", "2", "3"], ["Un.", "x" * 100_000_000, "Tres."])
+
+    rows = read(spark, WikipediaParquetSettings(path=str(tmp_path)), languages).collect()
+
+    assert {row["corpus_key"]: (row["text"], row["rejected_for"], row["detail"]) for row in rows} == {
+        "ca:1": ("Un.", [], None),
+        "ca:2": (
+            "x" * 1_000,
+            ["source.too_large"],
+            "ca/a.parquet, row 2: text has 100,000,000 bytes, more than 16,777,216",
+        ),
+        "ca:3": ("Tres.", [], None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds no files that have content. Expected: Parquet files (id, url, title, text)"),
+        (b"PAR1", "ca/a.parquet is damaged or cut off"),
+        (None, "there is nothing. Expected: Parquet files"),
+    ],
+    ids=["empty", "cut", "wrong folder"],
+)
+def test_what_is_no_wikipedia_is_said(spark, languages, tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "ca").mkdir()
+        (tmp_path / "ca" / "a.parquet").write_bytes(content)
+    path = tmp_path if content is not None else tmp_path / "nowhere"
+
+    with pytest.raises(BackpromptError) as raised:
+        read(spark, WikipediaParquetSettings(path=str(path)), languages)
+
+    assert str(raised.value).startswith("Source wikipedia: ")
+    assert words in str(raised.value)
+
+
+def test_wikipedia_without_its_columns_is_said(spark, languages, tmp_path):
+    write(tmp_path / "ca" / "a.parquet", id=["1"], url=["u"], text=["a"])
+    settings = WikipediaParquetSettings(path=str(tmp_path))
+
+    with pytest.raises(BackpromptError, match=r"have no column title. Columns there: id \(string\), url"):
+        read(spark, settings, languages)
+
+    write(tmp_path / "ca" / "a.parquet", id=["1"], url=["u"], title=[7], text=["a"])
+    with pytest.raises(BackpromptError, match=r"column title in the files of .* is bigint, not string"):
+        read(spark, settings, languages)
+
+
 def test_same_id_with_other_content_is_rejected_and_copies_collapse(spark, languages, tmp_path):
     wikipedia(tmp_path / "ca" / "a.parquet", [1, 2, 3], ["one", "two", "three"])
     wikipedia(tmp_path / "ca" / "b.parquet", [1, 2, 2], ["one", "TWO", "other"])

@@ -18,6 +18,15 @@ from udfs.records import CorpusFile
 
 HEADER = '<mediawiki xml:lang="en">\n  <siteinfo>\n    <dbname>enwiki</dbname>\n  </siteinfo>\n'
 FOOTER = "</mediawiki>\n"
+DISAMBIGUATION = [
+    "Cylvāka bārns",
+    "Grybuli",
+    "Lītne",
+    "Ontons Zvīdris",
+    "Process",
+    "Roksts",
+    "Rēzne (zeimeibu škiršona)",
+]
 # libbzip2 fills a block of level 1 to this many bytes; text without runs of four is not shortened before that.
 BLOCK_BYTES = 99_981
 
@@ -161,8 +170,9 @@ def test_broken_pages_are_rejected_and_their_neighbours_go_on(spark, languages, 
 
 
 def test_sampling_before_parsing_chooses_what_sampling_after_it_would(spark, languages, tmp_path):
-    (tmp_path / "eswiki.xml").write_text(HEADER + "".join(page(number, f"Text {number}.") for number in range(80)))
-    (tmp_path / "frwiki.xml").write_text(HEADER + "".join(page(number, f"Texte {number}.") for number in range(5)))
+    for wiki, count in (("es", 80), ("fr", 5)):
+        pages = "".join(page(number, f"Text {number}.") for number in range(count))
+        (tmp_path / f"{wiki}wiki.xml").write_text(HEADER + pages + FOOTER)
     settings = WikipediaDumpSettings(path=str(tmp_path), sample_rate=0.6, max_documents_per_language=12)
 
     whole = read(spark, settings, languages)
@@ -175,11 +185,12 @@ def test_sampling_before_parsing_chooses_what_sampling_after_it_would(spark, lan
     assert 0 < sum(row[2] == "fra_Latn" for row in chosen) <= 5
 
 
-def test_cut_archive_is_named(spark, languages, tmp_path):
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.99])
+def test_cut_archive_is_named(spark, languages, tmp_path, share):
     randomness = random.Random(1)
-    dump = HEADER + "".join(page(number, filler(3_000, randomness)) for number in range(100))
+    dump = HEADER + "".join(page(number, filler(3_000, randomness)) for number in range(100)) + FOOTER
     archive = bz2.compress(dump.encode(), 1)
-    (tmp_path / "eswiki.xml.bz2").write_bytes(archive[: len(archive) // 2])
+    (tmp_path / "eswiki.xml.bz2").write_bytes(archive[: int(len(archive) * share)])
     settings = WikipediaDumpSettings(path=str(tmp_path))
 
     with pytest.raises(Exception, match=r".") as raised:
@@ -189,6 +200,60 @@ def test_cut_archive_is_named(spark, languages, tmp_path):
     assert explained.startswith("Source wikipedia: ")
     assert str(tmp_path) in explained
     assert "is damaged or cut off" in explained
+
+
+def test_archive_cut_between_two_streams_is_a_rejected_row(spark, languages, tmp_path):
+    """Nothing in such an archive is damaged, so the reader of bzip2 takes it for a whole one."""
+    streams = [HEADER, *("".join(page(number) for number in range(start, start + 3)) for start in (0, 3)), FOOTER]
+    archives = [bz2.compress(stream.encode()) for stream in streams]
+    (tmp_path / "eswiki-multistream.xml.bz2").write_bytes(b"".join(archives[:2]))
+    (tmp_path / "frwiki-multistream.xml.bz2").write_bytes(b"".join(archives))
+
+    docs = read(spark, WikipediaDumpSettings(path=str(tmp_path)), languages).collect()
+
+    assert sorted(row["corpus_key"] for row in docs if not row["rejected_for"]) == sorted(
+        [*(f"es:{number}" for number in range(3)), *(f"fr:{number}" for number in range(6))]
+    )
+    (cut,) = [row for row in docs if row["rejected_for"]]
+    assert (cut["language"], cut["rejected_for"]) == ("spa_Latn", ["source.unreadable"])
+    assert cut["detail"].startswith("eswiki-multistream.xml.bz2: the dump was cut off")
+
+
+def test_page_of_a_hundred_megabytes_is_rejected_and_its_neighbours_go_on(spark, languages, tmp_path):
+    with (tmp_path / "eswiki.xml").open("w") as dump:
+        dump.write(HEADER + page(1))
+        before, after = page(2, "|", title="Huge").split("|")
+        dump.write(before)
+        for _ in range(100):
+            dump.write("x" * 1_000_000)
+        dump.write(after + page(3) + FOOTER)
+
+    rows = rows_of(read(spark, WikipediaDumpSettings(path=str(tmp_path)), languages))
+
+    assert {title: row["rejected_for"] for title, row in rows.items()} == {
+        "Page 1": [],
+        "Huge": ["source.too_large"],
+        "Page 3": [],
+    }
+    assert "page 'Huge': 100,000,1" in rows["Huge"]["detail"]
+    assert "more than max_page_bytes" in rows["Huge"]["detail"]
+    assert rows["Huge"]["detail"].startswith("eswiki.xml")
+    assert rows["Huge"]["text"].startswith("<page><title>Huge</title>")
+    assert len(rows["Huge"]["text"]) <= 1024
+
+
+def test_whole_dump_of_a_wikipedia(spark, languages, data):
+    docs = read(spark, WikipediaDumpSettings(path=str(data / "wikipedia" / "whole"), stubs="reject"), languages)
+    rows = docs.select("corpus_key", "title", "rejected_for", F.length("text").alias("chars")).collect()
+
+    # Counted with grep in the unpacked dump: 2,004 pages, 1,050 of them in namespace 0, 147 of these redirects.
+    assert len(rows) == len({row["corpus_key"] for row in rows}) == 1_050 - 147
+    reasons = {row["title"]: row["rejected_for"] for row in rows}
+    # Counted with grep: pages of namespace 0 with the template {{Zeimeibu škiršona}} or its category.
+    assert sorted(title for title, codes in reasons.items() if codes == ["source.disambiguation"]) == DISAMBIGUATION
+    assert reasons["Pasauļa vaļsteibu saroksts"] == ["source.list"]
+    assert reasons["SK Blāzma"] == []
+    assert all(row["chars"] for row in rows if row["rejected_for"] != ["source.missing_text"])
 
 
 @pytest.mark.parametrize(
@@ -224,8 +289,8 @@ def test_missing_path_is_said(spark, languages, tmp_path):
 
 
 def test_language_of_the_settings_names_the_edition_where_it_fits(spark, languages, tmp_path):
-    (tmp_path / "dump.xml").write_text(HEADER + page(1))
-    (tmp_path / "eswiki.xml").write_text(HEADER + page(2))
+    (tmp_path / "dump.xml").write_text(HEADER + page(1) + FOOTER)
+    (tmp_path / "eswiki.xml").write_text(HEADER + page(2) + FOOTER)
 
     rows = rows_of(read(spark, WikipediaDumpSettings(path=str(tmp_path), language="spa_Latn"), languages))
 
