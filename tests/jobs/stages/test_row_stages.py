@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.runtime.conf import language_table, word_lists
+from jobs.runtime.conf import cleaning_lists, language_table, word_lists
 from jobs.runtime.schema import CLEAN, INSTRUCT, TRANSLATE
 from jobs.stages.back_translate import BackTranslateSettings, back_translate
 from jobs.stages.base import Resources
@@ -35,6 +35,7 @@ def resources():
         seed=1,
         candidates=("cat_Latn", "eng_Latn", "spa_Latn"),
         word_lists=word_lists(),
+        cleaning=cleaning_lists(),
         prompts={"reverse_instruction": "Answer: {{text}}\nInstruction:"},
     )
 
