@@ -23,7 +23,8 @@ from udfs.cleaning.normalise import normalise
 
 ENGLISH = "eng_Latn"
 MEASURES = ("word_chars", "symbols", "ngrams")
-CLAMPS = {"symbols": (0.75, 2.0), "ngrams": (0.75, 1.5)}
+# Symbols come in more where lists, verses and quotes do, so that no limit is made stricter by one text.
+CLAMPS = {"symbols": (1.0, 2.0), "ngrams": (0.75, 1.5)}
 
 
 def measures(path: Path) -> dict[str, float]:

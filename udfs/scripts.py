@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 # How Unicode's character names begin, by ISO 15924 script.
-_NAMES: Final = {
+NAMES: Final = {
     "Arab": ("ARABIC",),
     "Armn": ("ARMENIAN",),
     "Beng": ("BENGALI",),
@@ -61,7 +61,7 @@ def letters_in(chars: Counter[str], script: str) -> tuple[int, int | None]:
     Returns:
         Letters; letters in the script, or None for a script that this module does not know.
     """
-    names = _NAMES.get(script)
+    names = NAMES.get(script)
     found = [(char, count) for char, count in chars.items() if char.isalpha()]
     letters = sum(count for _, count in found)
     if names is None:

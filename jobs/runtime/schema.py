@@ -105,6 +105,7 @@ CLEAN: Final = _columns(
 DEDUP_LINES: Final = _columns(
     ("deduped_lines", _INT, True),  # lines taken out that many documents share, blank ones not counted
     ("deduped_chars", _INT, True),  # code points by which the text became shorter
+    ("deduped_text", _STRINGS, True),  # the lines or paragraphs, in order; null unless the recipe keeps them
 )
 DEDUP: Final = _columns(
     ("duplicate_of", _STRING, True),  # doc_id of the kept document it is like
