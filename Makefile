@@ -38,6 +38,8 @@ bench: setup-dev apertium ## Measure speed as ratios to peers, in one run of som
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 --rounds 2 --tools ours baseline rensa-char \
 	  --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.increment --documents 1000 4000
+	[ -d $(BENCH)/datatrove ] || $(BIN)/python -m pip install --quiet --target $(BENCH)/datatrove -r benchmarks/datatrove.txt
+	$(BIN)/python -m benchmarks.cleaning --datatrove $(BENCH)/datatrove
 
 bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and an increment; hours
 	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs

@@ -268,6 +268,6 @@ def test_what_is_taken_out_is_handed_back_where_it_is_asked_for() -> None:
     order = ["text", "deduped_lines", "deduped_chars", "deduped_text"]
     (made,) = remove_units(UnitPlan(False, False, 6, keeps_removed=True), order, [batch])
     assert made["deduped_text"].to_pylist() == [[foot, other.upper()], [], [foot]]
-    assert made["text"].to_pylist() == [" body", "body", other]
+    assert made["text"].to_pylist() == [" body\n", "body", other]
     (plain,) = remove_units(UnitPlan(False, False, 6), order, [batch])
     assert plain["deduped_text"].to_pylist() == [None] * 3
