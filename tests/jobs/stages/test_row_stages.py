@@ -82,20 +82,22 @@ def test_what_cleaning_found_is_stored(spark, resources):
     rows = [
         {"url": "page", "text": page, "title": "MÃ©s llibres"},
         {"url": "russian", "text": "Библиотека открывается каждое утро в девять часов. " * 5 + "\n" + CATALAN[:60]},
-        {"url": "chinese", "language": "zho_Hans", "text": "图书馆每天早上九点开门，邻居们来看报纸。" * 5},
+        {"url": "chinese", "language": "zho_Hans", "text": "图书馆每天早上九点开门，邻居们来看报纸。" * 9},
         {"url": "null", "text": ""},
     ]
     docs = documents(spark, rows)
     settings = CleanSettings(min_chars=60, keep_removed=True, identify_lines=True)
     kept = by_url(clean(docs, settings, resources))
     row = kept["page"]
-    assert row["text"] == "Menú\n" + body.replace("anna@example.org", "[email]")
+    assert row["text"] == body.replace("anna@example.org", "[email]")
     assert row["title"] == "Més llibres"
     assert [tuple(each) for each in row["removed_by_rule"]] == [
         ("footer", 1, len("Tots els drets reservats.")),
+        ("navigation", 1, len("Menú")),
         ("share", 1, len("Comparteix a Facebook")),
     ]
     assert [tuple(each) for each in row["removed_text"]] == [
+        ("navigation", "Menú"),
         ("share", "Comparteix a Facebook"),
         ("footer", "Tots els drets reservats."),
     ]

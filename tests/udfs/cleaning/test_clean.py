@@ -195,6 +195,15 @@ def test_later_copies_of_long_lines_go():
     assert result.repeated_line_share == pytest.approx((len(line) + len("Tornada")) / len(text))
 
 
+def test_a_text_that_becomes_a_page_is_cleaned_to_the_end():
+    """Without its repeated lines, the share of furniture is large enough to show a page."""
+    prose = [f"The library opens every morning at nine, and neighbour {number} comes to read." for number in range(61)]
+    text = "\n".join([*prose, *[prose[0]] * 7, "Share", "Search"])
+    once = clean(text, "eng_Latn", RULES, NOTHING)
+    assert {each.rule: each.lines for each in once.removed} == {"repeated": 7, "share": 1, "navigation": 1}
+    assert clean(once.text, "eng_Latn", RULES, NOTHING).removed == ()
+
+
 def test_titles_are_cleaned_alike():
     assert clean_title(" La  biblioteca\u00ad ", "cat_Latn", MASKING) == "La biblioteca"
     assert clean_title("MÃ¤scot, anna@example.org", "deu_Latn", MASKING) == "Mäscot, [email]"

@@ -33,6 +33,7 @@ def test_personal_data_is_masked(text, language, masked):
         "Telefon: 2019-03-12",
         "ISBN 978-3-16-148410-0, ISSN 2049-3630, doi 10.1000/182",
         "version 88.12.34.56, v88.12.34.56, Chrome 96.0.4664.45.1, section 1.2.3.4",
+        "paragraphs 1.2.3.4 and 5.6.7.8",
         "the router at 192.168.178.20, 127.0.0.1 or 203.0.113.9",
         "GB82WEST12345698765433 and AB12CDEFGHIJKLMNOP",
         "logo@2x.png, @anna, a@b, std::vector, at 12:30:45",
