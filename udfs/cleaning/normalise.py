@@ -22,6 +22,9 @@ _DROPPED: Final = re.compile(
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _BLANKS: Final = re.compile(r"[^\S\n]+")
+# U+0085 may be half of a letter that was decoded wrongly.
+_SURE_LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+_PLAIN_BLANKS: Final = re.compile(r"[ \t\r\n]+")
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 # A line of joiners and marks alone is what is left of an icon.
 _INVISIBLE_LINE: Final = re.compile(r"^[ \u200c-\u200f]+$", re.MULTILINE)
@@ -70,8 +73,10 @@ def repair(text: str) -> tuple[str, int]:
         The normalised text, and in how many of its lines the encoding was mended. Doing it twice is doing it once.
     """
     result, mended = _round(text)
-    if not mended:
-        return result, 0
+    # Blanks of ASCII are alike in all tables; what else was changed can have made a fault plain.
+    is_as_before = _PLAIN_BLANKS.sub("", result) == _PLAIN_BLANKS.sub("", text)
+    if result.isascii() or (not mended and is_as_before):
+        return result, mended
     for _ in range(_ROUNDS):
         again, more = _round(result)
         if again == result:
@@ -96,7 +101,7 @@ def _plain(entity: re.Match[str]) -> str:
 
 
 def _round(text: str) -> tuple[str, int]:
-    text = _SURROGATES.sub("", text)
+    text = _SURE_LINE_ENDS.sub("\n", _SURROGATES.sub("", text))
     if text.isascii() or not is_bad(text):
         return normalise(text), 0
     # A line at a time: a page's parts may have gone through different tables.
