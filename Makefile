@@ -39,6 +39,8 @@ bench: setup-dev apertium ## Measure speed as ratios to peers, in one run of som
 	  --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.increment --documents 1000 4000
 	$(BIN)/python benchmarks/wikitext.py --wikiextractor $(BENCH)/venvs/wikitext/bin/python
+	[ -d $(BENCH)/datatrove ] || $(BIN)/python -m pip install --quiet --target $(BENCH)/datatrove -r benchmarks/datatrove.txt
+	$(BIN)/python -m benchmarks.cleaning --datatrove $(BENCH)/datatrove
 
 bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and an increment; hours
 	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs

@@ -36,6 +36,8 @@ class UnitPlan:
     """Whether a scope is given as a URL, whose site it is, or as itself."""
     by_paragraph: bool
     min_chars: int
+    keeps_removed: bool = False
+    """Whether what is taken out of a text is handed back beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,17 @@ def listed(units: Units, hashes: pa.Array) -> npt.NDArray[np.bool_]:
     return np.isin(units.rows() * (none + 1) + here, pairs)
 
 
+def taken_units(texts: pa.Array, units: Units, is_taken: npt.NDArray[np.bool_]) -> list[list[str]]:
+    """Return the units that are taken out of each text, without blanks around them."""
+    data, offsets = buffers(texts)
+    ends = np.append(units.starts[1:], np.int64(offsets[-1]))
+    rows = units.rows()
+    found: list[list[str]] = [[] for _ in range(len(texts))]
+    for place in np.flatnonzero(is_taken):
+        found[rows[place]].append(data[units.starts[place] : ends[place]].tobytes().decode("utf-8").strip())
+    return found
+
+
 def to_units(plan: UnitPlan, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Turn documents into the hashes of the units that are long enough, each once a document.
 
@@ -184,7 +197,7 @@ def remove_units(plan: UnitPlan, order: Sequence[str], batches: Iterable[pa.Reco
 
     Input columns: text, _scope, _taken (list of hashes, or null), any others.
     Output columns: ``order``: those of the input but the last two, with text and, if there, text_chars, title and
-    title_from changed; deduped_lines, deduped_chars.
+    title_from changed; deduped_lines, deduped_chars, deduped_text.
     """
     for batch in batches:
         scopes = _scopes(batch.column("_scope"), plan)
@@ -200,12 +213,23 @@ def remove_units(plan: UnitPlan, order: Sequence[str], batches: Iterable[pa.Reco
             "deduped_lines": pc.replace_with_mask(none, is_changed, pa.array(made.lines, pa.int32())),
             "deduped_chars": pc.replace_with_mask(none, is_changed, pa.array(made.chars, pa.int32())),
         }
+        if "deduped_text" in order:
+            kept: list[list[str]] | None = taken_units(texts, units, is_taken) if plan.keeps_removed else None
+            columns["deduped_text"] = _spread(kept, is_changed)
         if "text_chars" in order:
             chars = batch.column("text_chars")
             columns["text_chars"] = pc.replace_with_mask(chars, is_changed, pa.array(made.chars_left).cast(chars.type))
         if {"title", "title_from"} <= set(order):
             columns |= _titles(batch, columns["text"], columns["deduped_lines"])
         yield with_columns(batch, columns, order)
+
+
+def _spread(lists: list[list[str]] | None, is_changed: pa.Array) -> pa.Array:
+    """Return the lists at the rows that changed, empty ones at the others; null in all rows for None."""
+    changed = is_changed.to_pylist()
+    rows = iter(lists or ())
+    values = [None] * len(changed) if lists is None else [next(rows) if each else [] for each in changed]
+    return pa.array(values, pa.list_(pa.string()))
 
 
 def _titles(batch: pa.RecordBatch, texts: pa.Array, lines: pa.Array) -> dict[str, pa.Array]:

@@ -12,10 +12,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
+
+from udfs.scripts import letters_in
 
 # A loop: some part of up to so many characters, at least four times in a row, over at least so many characters.
 _LOOP_PART_CHARS: Final = 120
@@ -32,59 +33,6 @@ _SCRIPT_LETTERS: Final = 12
 _SCRIPT_SHARE: Final = 0.5
 # The ratio of shorter sources says more about their one word than about the translation.
 _RATIO_WIDTH: Final = 20
-
-# How Unicode's character names begin, by ISO 15924 script.
-_NAMES: Final = {
-    "Arab": ("ARABIC",),
-    "Armn": ("ARMENIAN",),
-    "Beng": ("BENGALI",),
-    "Cans": ("CANADIAN",),
-    "Cher": ("CHEROKEE",),
-    "Copt": ("COPTIC",),
-    "Cyrl": ("CYRILLIC",),
-    "Deva": ("DEVANAGARI",),
-    "Ethi": ("ETHIOPIC",),
-    "Geor": ("GEORGIAN",),
-    "Goth": ("GOTHIC",),
-    "Grek": ("GREEK",),
-    "Gujr": ("GUJARATI",),
-    "Guru": ("GURMUKHI",),
-    "Hang": ("HANGUL", "CJK"),
-    "Hani": ("CJK",),
-    "Hans": ("CJK",),
-    "Hant": ("CJK", "BOPOMOFO"),
-    "Hebr": ("HEBREW",),
-    "Java": ("JAVANESE",),
-    "Jpan": ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "IDEOGRAPHIC"),
-    "Kali": ("KAYAH",),
-    "Khmr": ("KHMER",),
-    "Knda": ("KANNADA",),
-    "Laoo": ("LAO",),
-    "Latn": ("LATIN", "MODIFIER"),
-    "Limb": ("LIMBU",),
-    "Lisu": ("LISU",),
-    "Mlym": ("MALAYALAM",),
-    "Mong": ("MONGOLIAN",),
-    "Mtei": ("MEETEI",),
-    "Mymr": ("MYANMAR",),
-    "Nkoo": ("NKO",),
-    "Olck": ("OL",),
-    "Orya": ("ORIYA",),
-    "Sinh": ("SINHALA",),
-    "Sylo": ("SYLOTI",),
-    "Syrc": ("SYRIAC",),
-    "Tale": ("TAI",),
-    "Taml": ("TAMIL",),
-    "Telu": ("TELUGU",),
-    "Tfng": ("TIFINAGH",),
-    "Tglg": ("TAGALOG",),
-    "Thaa": ("THAANA",),
-    "Thai": ("THAI",),
-    "Tibt": ("TIBETAN",),
-    "Vaii": ("VAI",),
-    "Wara": ("WARANG",),
-    "Yiii": ("YI",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +166,5 @@ def _letters(text: str) -> str:
 
 
 def _is_in_wrong_script(target: str, language: str) -> bool:
-    names = _NAMES.get(language.partition("_")[2])
-    if names is None:
-        return False
-    chars = Counter(filter(str.isalpha, target))
-    letters = chars.total()
-    right = sum(count for char, count in chars.items() if _script_name(char) in names)
-    return letters >= _SCRIPT_LETTERS and right < _SCRIPT_SHARE * letters
-
-
-@lru_cache(maxsize=4096)
-def _script_name(char: str) -> str:
-    return unicodedata.name(char, "").split(" ", 1)[0]
+    letters, right = letters_in(Counter(target), language.partition("_")[2])
+    return right is not None and letters >= _SCRIPT_LETTERS and right < _SCRIPT_SHARE * letters

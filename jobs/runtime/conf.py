@@ -7,6 +7,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import yaml
+
+from udfs.cleaning.lists import CleaningLists
 from udfs.languages import LanguageTable
 
 
@@ -46,3 +49,13 @@ def word_lists() -> dict[str, tuple[str, ...]]:
         lines = (line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
         lists[file.name.removesuffix(".txt")] = tuple(line for line in lines if line)
     return lists
+
+
+@cache
+def cleaning_lists() -> CleaningLists:
+    """Return what ``conf/cleaning/`` says of furniture, personal data and limits by language."""
+    return CleaningLists.read(
+        yaml.safe_load(read_conf("cleaning/phrases.yaml")),
+        yaml.safe_load(read_conf("cleaning/personal_data.yaml")),
+        read_conf("cleaning/limits.csv"),
+    )

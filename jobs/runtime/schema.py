@@ -63,14 +63,39 @@ TAIL: Final = _columns(
     ("batch_id", _LONG, False),  # the batch of this stage that wrote the row
 )
 
+# What cleaning took out of a text, and the personal data it found there.
+REMOVED: Final = _columns(
+    ("rule", _STRING, False),  # udfs.cleaning.lines.CODES
+    ("lines", _INT, False),
+    ("chars", _INT, False),  # Unicode code points
+)
+REMOVED_LINE: Final = _columns(("rule", _STRING, False), ("line", _STRING, False))
+PERSONAL_DATA: Final = _columns(
+    ("kind", _STRING, False),  # email, ip, phone, iban
+    ("count", _INT, False),
+    ("is_masked", BooleanType(), False),
+)
 # The columns each stage adds (``clean`` also replaces title, text and text_chars by the cleaned ones).
 CLEAN: Final = _columns(
     ("title_from", _STRING, True),  # "source" or "headline": the first line of the text
-    ("removed_lines", _INT, True),  # boilerplate and repeated lines taken out of the text
+    ("removed_lines", _INT, True),  # furniture of the site and repeated lines taken out of the text
     ("removed_chars", _INT, True),  # their characters
+    ("removed_by_rule", ArrayType(REMOVED, False), True),  # the same by rule; only rules that took something out
+    ("removed_text", ArrayType(REMOVED_LINE, False), True),  # the lines, in order; null unless the recipe keeps them
+    ("mended_lines", _INT, True),  # lines whose encoding was mended
+    ("personal_data", ArrayType(PERSONAL_DATA, False), True),  # only kinds that were found
     ("repeated_line_share", _DOUBLE, True),  # share of characters in lines seen before in the same document
-    ("repeated_ngram_share", _DOUBLE, True),  # share of characters in the most frequent word 4-gram
-    ("symbol_share", _DOUBLE, True),  # share of characters that are neither letters, marks, digits nor spaces
+    ("repeated_ngram_share", _DOUBLE, True),  # share of words in the most frequent 4-gram (unspaced: 12 characters)
+    ("symbol_share", _DOUBLE, True),  # share of characters that are punctuation or symbols
+    ("mean_word_chars", _DOUBLE, True),  # letters, marks and digits a word; null in scripts without blanks
+    ("script_share", _DOUBLE, True),  # share of letters of the language's script; null if it is not known
+    ("foreign_script_line_share", _DOUBLE, True),  # share of letters in lines mostly of other scripts
+    (
+        "foreign_language_line_share",
+        _DOUBLE,
+        True,
+    ),  # share of characters in lines of other languages; see identify_lines
+    ("han_variant", _STRING, True),  # Hans, Hant, mixed: of Chinese text
     ("document_language_label", _STRING, True),  # the identifier's own label
     ("document_language_score", _DOUBLE, True),  # its probability, 0 to 1
     ("document_language_expected_score", _DOUBLE, True),  # that of the source's language; null if the engine has none
@@ -80,6 +105,7 @@ CLEAN: Final = _columns(
 DEDUP_LINES: Final = _columns(
     ("deduped_lines", _INT, True),  # lines taken out that many documents share, blank ones not counted
     ("deduped_chars", _INT, True),  # code points by which the text became shorter
+    ("deduped_text", _STRINGS, True),  # the lines or paragraphs, in order; null unless the recipe keeps them
 )
 DEDUP: Final = _columns(
     ("duplicate_of", _STRING, True),  # doc_id of the kept document it is like

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
+from udfs.cleaning.lists import CleaningLists
 from udfs.languages import LanguageTable
 from udfs.settings import OPERATIONAL, Settings
 
@@ -47,6 +48,7 @@ class Resources:
     candidates: tuple[str, ...] = ()
     """Languages an instruction of ours can be in: those the recipe's engines write, and the pivot."""
     word_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cleaning: CleaningLists = field(default_factory=CleaningLists)
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Texts of the prompts that the recipe names."""
 

@@ -2,42 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import Field
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import CLEAN, join_columns
 from jobs.stages.base import Resources, Stage, StageSettings, flag
 from jobs.stages.engines import AnyIdentifier, RecipeIdentifier, task_devices
-from udfs import text as kernel
 from udfs.arrow import with_columns
+from udfs.cleaning import clean as kernel
+from udfs.cleaning.lines import LineRules
+from udfs.cleaning.lists import ENGLISH, CleaningLists
+from udfs.cleaning.personal_data import Action, Kind, PersonalDataPlan
+from udfs.cleaning.phrases import compiled
 from udfs.headline import headline
+from udfs.identifiers import Identifier
 from udfs.identifiers.py3langid import Py3langidSettings
 from udfs.loaded import open_for
+from udfs.settings import Settings
+
+# Beside the columns until they are turned into reasons: what the language multiplies English's limits by.
+_FACTORS: Final = ("word_chars_factor", "symbols_factor", "ngrams_factor")
+_MIN_IDENTIFIED_LINE_CHARS: Final = 60
+
+
+class PersonalDataSettings(Settings):
+    """What happens to personal data.
+
+    ``mask`` puts ``[email]`` and the like in its place, ``flag`` counts it, ``ignore`` does not look for it.
+    """
+
+    email: Action = "mask"
+    """E-mail addresses."""
+    ip: Action = "mask"
+    """Public IP addresses, versions 4 and 6."""
+    phone: Action = "flag"
+    """Telephone numbers."""
+    iban: Action = "mask"
+    """Bank accounts whose check digits are right."""
+
+    def actions(self) -> tuple[tuple[Kind, Action], ...]:
+        """Return the action of each kind."""
+        return (("email", self.email), ("ip", self.ip), ("phone", self.phone), ("iban", self.iban))
 
 
 class CleanSettings(StageSettings):
-    """Clean texts, take out site furniture, keep those of fair length, shape and language."""
+    """Clean texts, take out site furniture, keep those of fair length, shape and language.
+
+    Limits of words, symbols and n-grams are those of English; see ``limits``.
+    """
 
     min_chars: int = Field(200, ge=0)
     """Shortest text that is kept, in Unicode code points after cleaning."""
     max_chars: int = Field(100_000, ge=1)
     """Longest text that is kept, in Unicode code points after cleaning."""
+    around_body: bool = True
+    """In what shows itself to be a web page, also take out the short lines before and behind its body: menus, teasers,
+    footers in any language. false: only lines that are furniture by what they say or are made of."""
     min_repeated_line_chars: int = Field(30, ge=1)
     """A later copy of a line in one document is taken out if it is at least this long."""
+    keep_removed: bool = False
+    """Store the lines that were taken out, with their rules, in ``removed_text``."""
+    pii: PersonalDataSettings = Field(default_factory=PersonalDataSettings)
+    """What happens to e-mail addresses, IP addresses, telephone numbers and IBANs."""
+    limits: Literal["by_language", "same"] = "by_language"
+    """Multiply the limits of words, symbols and n-grams by the language's factors in conf/cleaning/limits.csv, or take
+    them for all languages as they are."""
     max_removed_share: float = Field(0.5, ge=0, le=1)
     """Largest share of a document's characters that may be taken out as site furniture."""
     max_repeated_line_share: float = Field(0.3, ge=0, le=1)
     """Largest share of characters in lines that the document had before."""
     max_repeated_ngram_share: float = Field(0.2, ge=0, le=1)
-    """Largest share of words in copies of the document's most frequent word 4-gram."""
+    """Largest share of words in copies of the document's most frequent word 4-gram (characters and 12-gram in scripts
+    without blanks between words)."""
     max_symbol_share: float = Field(0.2, ge=0, le=1)
     """Largest share of punctuation and symbol characters."""
+    min_mean_word_chars: float = Field(3.0, ge=0)
+    """Shortest words on average, in letters, marks and digits; not in scripts without blanks between words."""
+    max_mean_word_chars: float = Field(10.0, ge=0)
+    """Longest words on average."""
+    min_script_share: float = Field(0.5, ge=0, le=1)
+    """Smallest share of the letters that must be of the language's script."""
+    identify_lines: bool = False
+    """Ask the identifier for the language of each line of 60 characters and more too; slower."""
+    max_foreign_line_share: float = Field(0.5, ge=0, le=1)
+    """Largest share of characters in lines of another language, with ``identify_lines``; lines of another script count
+    always."""
     identifier: AnyIdentifier = Field(default_factory=Py3langidSettings)
     """Engine that checks the document's language against the one its source claims."""
 
@@ -49,16 +106,21 @@ def clean(docs: DataFrame, settings: CleanSettings, resources: Resources) -> Dat
     Output columns: the same with title, text, text_chars cleaned, and CLEAN.
     """
     return (
-        docs.transform(with_cleaned_text, settings, resources).transform(flag_shape, settings).transform(flag_language)
+        docs.transform(with_cleaned_text, settings, resources)
+        .transform(flag_shape, settings)
+        .drop(*_FACTORS)
+        .transform(flag_language, settings)
     )
 
 
 def with_cleaned_text(docs: DataFrame, settings: CleanSettings, resources: Resources) -> DataFrame:
-    """Replace title and text by the cleaned ones and add the measures of CLEAN."""
-    schema = join_columns(docs.schema, CLEAN)
+    """Replace title and text by the cleaned ones and add the measures of CLEAN, and the language's factors."""
+    factors = StructType([StructField(name, DoubleType()) for name in _FACTORS])
+    schema = join_columns(docs.schema, CLEAN, factors)
     run = partial(
         _clean_batches,
         settings=settings,
+        lists=resources.cleaning,
         identifier=RecipeIdentifier.of(settings.identifier, resources),
         order=schema.fieldNames(),
     )
@@ -66,74 +128,166 @@ def with_cleaned_text(docs: DataFrame, settings: CleanSettings, resources: Resou
 
 
 def flag_shape(docs: DataFrame, settings: CleanSettings) -> DataFrame:
-    """Add the reasons that follow from a document's length, repetition and symbols."""
+    """Add the reasons that follow from a document's length, repetition, symbols and words."""
     before = F.col("text_chars") + F.col("removed_chars")
-    rules = [
+    ngrams, symbols = (F.col(name) for name in ("repeated_ngram_share", "symbol_share"))
+    words = F.col("mean_word_chars") / F.col("word_chars_factor")
+    rules: list[tuple[Reason, Column, Column]] = [
         (Reason.TOO_SHORT, F.col("text_chars") < settings.min_chars, F.col("text_chars")),
         (Reason.TOO_LONG, F.col("text_chars") > settings.max_chars, F.col("text_chars")),
         (Reason.BOILERPLATE, F.col("removed_chars") > before * settings.max_removed_share, F.col("removed_chars")),
         (
             Reason.REPETITIVE,
-            F.greatest(
-                F.col("repeated_line_share") - settings.max_repeated_line_share,
-                F.col("repeated_ngram_share") - settings.max_repeated_ngram_share,
-            )
-            > 0,
+            (F.col("repeated_line_share") > settings.max_repeated_line_share)
+            | (ngrams > F.col("ngrams_factor") * settings.max_repeated_ngram_share),
             F.round(F.greatest("repeated_line_share", "repeated_ngram_share"), 3),
         ),
-        (Reason.SYMBOLS, F.col("symbol_share") > settings.max_symbol_share, F.round("symbol_share", 3)),
+        (Reason.SYMBOLS, symbols > F.col("symbols_factor") * settings.max_symbol_share, F.round(symbols, 3)),
+        (
+            Reason.ODD_WORDS,
+            (F.col("text_chars") >= settings.min_chars)
+            & ((words < settings.min_mean_word_chars) | (words > settings.max_mean_word_chars)),
+            F.round("mean_word_chars", 1),
+        ),
     ]
     for reason, condition, measure in rules:
         docs = flag(docs, condition, reason, F.concat(F.lit(reason.meaning + ": "), measure.cast("string")))
     return docs
 
 
-def flag_language(docs: DataFrame) -> DataFrame:
-    """Add ``clean.wrong_language`` where the identifier is sure of another language."""
-    return flag(
-        docs,
-        F.col("document_language_outcome") == "mismatch",
-        Reason.WRONG_LANGUAGE,
-        F.concat(F.lit("looks like "), F.col("document_language_label")),
-    )
+def flag_language(docs: DataFrame, settings: CleanSettings) -> DataFrame:
+    """Add the reasons that follow from scripts and languages.
+
+    ``clean.wrong_language`` where the identifier is sure of another one, ``clean.wrong_script``, and
+    ``clean.code_switched`` where whole lines are in another language or script.
+    """
+    foreign = F.greatest("foreign_language_line_share", "foreign_script_line_share")
+    rules: list[tuple[Reason, Column, Column]] = [
+        (
+            Reason.WRONG_LANGUAGE,
+            F.col("document_language_outcome") == "mismatch",
+            F.concat(F.lit("looks like "), F.col("document_language_label")),
+        ),
+        (
+            Reason.WRONG_SCRIPT,
+            F.col("script_share") < settings.min_script_share,
+            _share(Reason.WRONG_SCRIPT, "script_share"),
+        ),
+        (Reason.CODE_SWITCHED, foreign > settings.max_foreign_line_share, _share(Reason.CODE_SWITCHED, foreign)),
+    ]
+    for reason, condition, detail in rules:
+        docs = flag(docs, condition, reason, detail)
+    return docs
+
+
+def _share(reason: Reason, share: Column | str) -> Column:
+    return F.concat(F.lit(reason.meaning + ": "), F.round(share, 3).cast("string"))
 
 
 def _clean_batches(
-    batches: Iterable[pa.RecordBatch], settings: CleanSettings, identifier: RecipeIdentifier, order: list[str]
+    batches: Iterable[pa.RecordBatch],
+    settings: CleanSettings,
+    lists: CleaningLists,
+    identifier: RecipeIdentifier,
+    order: list[str],
 ) -> Iterator[pa.RecordBatch]:
     engine = open_for((STAGE.name, task_devices()), RecipeIdentifier.open, identifier)
+    rules = LineRules(compiled(lists.phrases), settings.min_repeated_line_chars, settings.around_body)
+    personal = PersonalDataPlan(settings.pii.actions(), lists.phone_words, lists.regions)
     for batch in batches:
-        cleaned = [kernel.clean(text, settings.min_repeated_line_chars) for text in batch.column("text").to_pylist()]
-        own_titles = [kernel.normalise(title or "") or None for title in batch.column("title").to_pylist()]
-        titles = [title or headline(each.text) for title, each in zip(own_titles, cleaned, strict=True)]
+        languages = batch.column("language").to_pylist()
+        cleaned = [
+            kernel.clean(text, language, rules, personal)
+            for text, language in zip(batch.column("text").to_pylist(), languages, strict=True)
+        ]
+        columns = _texts(batch, cleaned, personal) | _removed(cleaned, settings, dict(personal.actions))
+        columns |= _measures(cleaned) | _factors(languages, settings, lists)
         texts = [each.text for each in cleaned]
-        found = engine.identify(texts, batch.column("language").to_pylist())
-        yield with_columns(
-            batch,
-            {
-                "title": pa.array(titles, pa.string()),
-                "text": pa.array(texts, pa.string()),
-                "text_chars": pa.array(map(len, texts), pa.int32()),
-                "title_from": pa.array(
-                    [
-                        "source" if own else "headline" if title else None
-                        for own, title in zip(own_titles, titles, strict=True)
-                    ],
-                    pa.string(),
-                ),
-                "removed_lines": pa.array((each.removed_lines for each in cleaned), pa.int32()),
-                "removed_chars": pa.array((each.removed_chars for each in cleaned), pa.int32()),
-                "repeated_line_share": pa.array((each.repeated_line_share for each in cleaned), pa.float64()),
-                "repeated_ngram_share": pa.array((each.repeated_ngram_share for each in cleaned), pa.float64()),
-                "symbol_share": pa.array((each.symbol_share for each in cleaned), pa.float64()),
-                "document_language_label": pa.array((each.label for each in found), pa.string()),
-                "document_language_score": pa.array((each.score for each in found), pa.float64()),
-                "document_language_expected_score": pa.array((each.expected_score for each in found), pa.float64()),
-                "document_language_outcome": pa.array((each.outcome for each in found), pa.string()),
-                "document_identifier": pa.array([engine.label] * len(batch), pa.string()),
-            },
-            order,
-        )
+        found = engine.identify(texts, languages)
+        foreign = _foreign_line_shares(texts, languages, engine) if settings.identify_lines else [None] * len(batch)
+        columns |= {
+            "document_language_label": pa.array((each.label for each in found), pa.string()),
+            "document_language_score": pa.array((each.score for each in found), pa.float64()),
+            "document_language_expected_score": pa.array((each.expected_score for each in found), pa.float64()),
+            "document_language_outcome": pa.array((each.outcome for each in found), pa.string()),
+            "document_identifier": pa.array([engine.label] * len(batch), pa.string()),
+            "foreign_language_line_share": pa.array(foreign, pa.float64()),
+        }
+        yield with_columns(batch, columns, order)
+
+
+def _texts(batch: pa.RecordBatch, cleaned: Sequence[kernel.Cleaned], personal: PersonalDataPlan) -> dict[str, pa.Array]:
+    own = [
+        kernel.clean_title(title, language, personal)
+        for title, language in zip(batch.column("title").to_pylist(), batch.column("language").to_pylist(), strict=True)
+    ]
+    titles = [title or headline(each.text) for title, each in zip(own, cleaned, strict=True)]
+    origins = ["source" if mine else "headline" if title else None for mine, title in zip(own, titles, strict=True)]
+    return {
+        "title": pa.array(titles, pa.string()),
+        "title_from": pa.array(origins, pa.string()),
+        "text": pa.array((each.text for each in cleaned), pa.string()),
+        "text_chars": pa.array((len(each.text) for each in cleaned), pa.int32()),
+    }
+
+
+def _removed(
+    cleaned: Sequence[kernel.Cleaned], settings: CleanSettings, actions: dict[Kind, Action]
+) -> dict[str, pa.Array]:
+    rules = [[{"rule": it.rule, "lines": it.lines, "chars": it.chars} for it in each.removed] for each in cleaned]
+    lines: list[Any] = [None] * len(cleaned)
+    if settings.keep_removed:
+        lines = [[{"rule": rule, "line": line} for rule, line in each.removed_text] for each in cleaned]
+    personal = [
+        [
+            {"kind": kind, "count": count, "is_masked": actions[kind] == "mask"}
+            for kind, count in sorted(each.personal_data.items())
+        ]
+        for each in cleaned
+    ]
+    int32, string = pa.int32(), pa.string()
+    by_rule = pa.struct({"rule": string, "lines": int32, "chars": int32})
+    by_kind = pa.struct({"kind": string, "count": int32, "is_masked": pa.bool_()})
+    return {
+        "removed_lines": pa.array((each.removed_lines for each in cleaned), int32),
+        "removed_chars": pa.array((each.removed_chars for each in cleaned), int32),
+        "removed_by_rule": pa.array(rules, pa.list_(by_rule)),
+        "removed_text": pa.array(lines, pa.list_(pa.struct({"rule": string, "line": string}))),
+        "mended_lines": pa.array((each.mended_lines for each in cleaned), int32),
+        "personal_data": pa.array(personal, pa.list_(by_kind)),
+    }
+
+
+def _measures(cleaned: Sequence[kernel.Cleaned]) -> dict[str, pa.Array]:
+    names = ("repeated_ngram_share", "symbol_share", "mean_word_chars", "script_share", "foreign_script_line_share")
+    shares = {name: pa.array((getattr(each.measures, name) for each in cleaned), pa.float64()) for name in names}
+    return shares | {
+        "repeated_line_share": pa.array((each.repeated_line_share for each in cleaned), pa.float64()),
+        "han_variant": pa.array((each.measures.han_variant for each in cleaned), pa.string()),
+    }
+
+
+def _factors(languages: Sequence[str], settings: CleanSettings, lists: CleaningLists) -> dict[str, pa.Array]:
+    known = dict(lists.factors) if settings.limits == "by_language" else {}
+    rows = [known.get(language, ENGLISH) for language in languages]
+    values = ([row.word_chars for row in rows], [row.symbols for row in rows], [row.ngrams for row in rows])
+    return {name: pa.array(column, pa.float64()) for name, column in zip(_FACTORS, values, strict=True)}
+
+
+def _foreign_line_shares(texts: Sequence[str], languages: Sequence[str], engine: Identifier) -> list[float | None]:
+    """Return the share of each text's characters in lines of other languages, of those long enough to tell."""
+    lines = [
+        (row, line)
+        for row, text in enumerate(texts)
+        for line in text.split("\n")
+        if len(line) >= _MIN_IDENTIFIED_LINE_CHARS
+    ]
+    found = engine.identify([line for _, line in lines], [languages[row] for row, _ in lines])
+    foreign, judged = [0] * len(texts), [0] * len(texts)
+    for (row, line), each in zip(lines, found, strict=True):
+        judged[row] += len(line)
+        foreign[row] += len(line) if each.outcome == "mismatch" else 0
+    return [part / whole if whole else None for part, whole in zip(foreign, judged, strict=True)]
 
 
 STAGE = Stage(
@@ -141,6 +295,7 @@ STAGE = Stage(
     settings=CleanSettings,
     adds=CLEAN,
     transform=clean,
+    version=2,
     engines=("identifier",),
     labels=("document_identifier",),
 )

@@ -66,9 +66,12 @@ class DedupLinesSettings(StageSettings):
     min_chars_left: int = Field(200, ge=0)
     """A document that lost units is rejected if fewer characters are left."""
 
+    keep_removed: bool = False
+    """Store the units that were taken out in ``deduped_text``."""
+
     def plan(self) -> UnitPlan:
         """Return which units these settings look at."""
-        return UnitPlan(self.scope == "site", self.unit == "paragraph", self.min_unit_chars)
+        return UnitPlan(self.scope == "site", self.unit == "paragraph", self.min_unit_chars, self.keep_removed)
 
     def scope_column(self) -> str:
         """Return the column that a document's scope comes from."""

@@ -254,3 +254,20 @@ def test_a_headline_that_goes_is_no_title_any_more() -> None:
     assert made["text"].to_pylist()[2] == text
     assert made["deduped_lines"].to_pylist() == [1, 1, 0, 1, 1]
     assert made["deduped_chars"].to_pylist()[2] == 0
+
+
+def test_what_is_taken_out_is_handed_back_where_it_is_asked_for() -> None:
+    foot, other = "Read more of our stories", "Ĉiuj rajtoj rezervitaj"
+    units = find_units(strings(f"{foot}\n{other}"), strings("s"), by_paragraph=False)
+    hashes = [row.tobytes() for row in units.content]
+    texts = [f"{foot}\n\n body\n  {other.upper()} \n", "body", f"{other}\n{foot}"]
+    batch = pa.RecordBatch.from_arrays(
+        [strings(*texts), pa.array([hashes, None, hashes[:1]]), strings("s", "s", "s")],
+        names=["text", "_taken", "_scope"],
+    )
+    order = ["text", "deduped_lines", "deduped_chars", "deduped_text"]
+    (made,) = remove_units(UnitPlan(False, False, 6, keeps_removed=True), order, [batch])
+    assert made["deduped_text"].to_pylist() == [[foot, other.upper()], [], [foot]]
+    assert made["text"].to_pylist() == [" body\n", "body", other]
+    (plain,) = remove_units(UnitPlan(False, False, 6), order, [batch])
+    assert plain["deduped_text"].to_pylist() == [None] * 3

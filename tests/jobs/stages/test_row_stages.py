@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.runtime.conf import language_table, word_lists
+from jobs.runtime.conf import cleaning_lists, language_table, word_lists
 from jobs.runtime.schema import CLEAN, INSTRUCT, TRANSLATE
 from jobs.stages.back_translate import BackTranslateSettings, back_translate
 from jobs.stages.base import Resources
@@ -35,6 +35,7 @@ def resources():
         seed=1,
         candidates=("cat_Latn", "eng_Latn", "spa_Latn"),
         word_lists=word_lists(),
+        cleaning=cleaning_lists(),
         prompts={"reverse_instruction": "Answer: {{text}}\nInstruction:"},
     )
 
@@ -73,6 +74,44 @@ def test_clean_cleans_measures_and_rejects(spark, resources):
     assert cleaned["spanish"]["document_language_label"] == "es"
     assert cleaned["spanish"]["detail"] == "looks like es"
     assert cleaned["short"]["detail"].endswith(": 11")
+
+
+def test_what_cleaning_found_is_stored(spark, resources):
+    body = CATALAN + "\nEscriviu a anna@example.org o truqueu al +34 932 123 456."
+    page = f"Menú\n{body}\nComparteix a Facebook\nTots els drets reservats."
+    rows = [
+        {"url": "page", "text": page, "title": "MÃ©s llibres"},
+        {"url": "russian", "text": "Библиотека открывается каждое утро в девять часов. " * 5 + "\n" + CATALAN[:60]},
+        {"url": "chinese", "language": "zho_Hans", "text": "图书馆每天早上九点开门，邻居们来看报纸。" * 9},
+        {"url": "null", "text": ""},
+    ]
+    docs = documents(spark, rows)
+    settings = CleanSettings(min_chars=60, keep_removed=True, identify_lines=True)
+    kept = by_url(clean(docs, settings, resources))
+    row = kept["page"]
+    assert row["text"] == body.replace("anna@example.org", "[email]")
+    assert row["title"] == "Més llibres"
+    assert [tuple(each) for each in row["removed_by_rule"]] == [
+        ("footer", 1, len("Tots els drets reservats.")),
+        ("navigation", 1, len("Menú")),
+        ("share", 1, len("Comparteix a Facebook")),
+    ]
+    assert [tuple(each) for each in row["removed_text"]] == [
+        ("navigation", "Menú"),
+        ("share", "Comparteix a Facebook"),
+        ("footer", "Tots els drets reservats."),
+    ]
+    assert [tuple(each) for each in row["personal_data"]] == [("email", 1, True), ("phone", 1, False)]
+    assert row["script_share"] == 1
+    assert row["foreign_language_line_share"] == 0
+    assert {"clean.wrong_script", "clean.code_switched"} <= set(kept["russian"]["rejected_for"])
+    assert kept["russian"]["foreign_script_line_share"] > 0.5
+    assert (kept["chinese"]["han_variant"], kept["chinese"]["mean_word_chars"]) == ("Hans", None)
+    assert "clean.repetitive" in kept["chinese"]["rejected_for"]
+    assert kept["null"]["removed_by_rule"] == []
+    plain = by_url(clean(docs, CleanSettings(min_chars=60, pii={"email": "ignore"}), resources))
+    assert (plain["page"]["removed_text"], plain["page"]["foreign_language_line_share"]) == (None, None)
+    assert [each["kind"] for each in plain["page"]["personal_data"]] == ["phone"]
 
 
 def test_translate_keeps_order_and_rejects_what_it_does_not_cover(spark, resources):

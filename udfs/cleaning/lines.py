@@ -1,0 +1,240 @@
+"""Which lines of a text are its site's and not its author's.
+
+Some lines say what they are (``udfs.cleaning.phrases``: notices, buttons) or show it (menus between separators,
+addresses). A page that has such lines is a page as a browser shows it; of it, the body is the run of lines that holds
+most prose for the fewest other lines (the subsequence of largest sum; after Finn, Kushmerick & Smyth 2001, who did so
+with words and tags), and short lines before and behind it are menus, teasers and footers in whatever language. A text
+without such lines keeps all its short lines: headings, lists, verses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from udfs.cleaning.phrases import CODE_MARKS, Match, Phrases
+
+CODES: Final = (
+    "navigation",
+    "footer",
+    "cookie",
+    "login",
+    "share",
+    "links",
+    "tags",
+    "url",
+    "residue",
+    "repeated",
+)
+"""What a removed line is removed as."""
+
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_SENTENCE_END: Final = re.compile(r"[.!?…。！？।॥؟۔።։][\"'”’»)\]]*$")
+# A teaser that was cut to fit.
+_CUT: Final = re.compile(r"(?:…|\.\.)[\"'”’»)\]]*$")
+_INNER_STOP: Final = re.compile(r"[^\W\d]{2}[.!?。！？।؟۔።։][\"'”’»)\]]*\s+[\"'“‘«(¿¡]*\w|[。！？]")
+# An address alone on its line, or a mask in the place of one (udfs.cleaning.pii).
+_ADDRESS: Final = r"(?:https?://\S+|www\.\S+|\[(?:ip|url)\])"
+_ADDRESS_LINE: Final = re.compile(rf"[\W\d]*{_ADDRESS}(?:\W+{_ADDRESS})*\W*", re.IGNORECASE)
+_HEADER_LINE: Final = re.compile(
+    r"(?:HTTP/\d|(?:Content-(?:Type|Length|Encoding)|Set-Cookie|User-Agent|Cache-Control|Last-Modified|ETag):\s)",
+)
+# Three or more short entries between the separators that menus and breadcrumbs use.
+_MENU_LINE: Final = re.compile(r"[^|»›•·>¦\d]{2,30}(?:\s[|»›•·>¦]\s?[^|»›•·>¦\d]{2,30}){2,}[|»›•·>¦]?")
+_RIGHTS: Final = re.compile(r"©|℗|\(c\) ?(?:19|20)\d\d", re.IGNORECASE)
+_LONE_MARKS: Final = re.compile(r"[|/\\»«›‹•·×+;,<>←→↑↓▲▼►◄▶◀☰✕✖]{1,3}")
+
+_PROSE_CHARS: Final = 80
+_UNSPACED_PROSE_CHARS: Final = 30
+_LONG_CHARS: Final = 160
+_UNSPACED_LONG_CHARS: Final = 60
+_SENTENCE_WORDS: Final = 5
+_UNSPACED_SENTENCE_CHARS: Final = 12
+_MAX_RIGHTS_CHARS: Final = 160
+# No menu and no list of addresses is longer, and a line may be a whole book.
+_MAX_LINE_CHARS: Final = 2000
+# Furniture is not looked for without so many lines that are it by themselves, and such a share of the lines.
+_MIN_EVIDENCE: Final = 2
+_MIN_EVIDENCE_SHARE: Final = 0.03
+# What a line adds to the sum of the body it would belong to.
+_PROSE_WEIGHT: Final = 3.0
+_SENTENCE_WEIGHT: Final = 1.0
+_CODE_WEIGHT: Final = 0.0
+_SHORT_WEIGHT: Final = -0.5
+_FURNITURE_WEIGHT: Final = -1.5
+# A list between paragraphs takes no more from the sum than this.
+_MAX_LIST_WEIGHT: Final = -4.0
+# Fewer short lines in a row may be headings.
+_MIN_RUN: Final = 3
+# The headline stands about so many lines over the body, with byline, date and lead between; more only where little
+# between them is furniture by itself. Where none is found, so many lines are left over the body, and one behind it:
+# title, byline, source.
+_HEADLINE_WITHIN: Final = 12
+_MAX_FURNITURE_SHARE: Final = 0.3
+_MIN_HEADLINE_CHARS: Final = 8
+_LINES_BEFORE_BODY: Final = 3
+_LINES_AFTER_BODY: Final = 1
+_DATE_DIGITS: Final = 4
+_MAX_DATE_CHARS: Final = 40
+_WORDS: Final = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LineRules:
+    """What the line rules need: phrases, and from what length on a later copy of a line is taken out."""
+
+    phrases: Phrases
+    min_repeated_line_chars: int
+    is_structural: bool = True
+    """Also take out short lines around the body of what shows itself to be a web page."""
+
+
+def find_furniture(lines: Sequence[str], rules: LineRules) -> list[str | None]:
+    """Return a code for each line that is not the author's, None for the others.
+
+    Args:
+        lines: a normalised text's lines; empty ones are none's.
+        rules: what is looked for.
+    """
+    codes: list[str | None] = [None] * len(lines)
+    maybe: dict[int, str] = {}
+    for at, line in enumerate(lines):
+        if line and (found := _own_rule(line, rules.phrases)):
+            if found.is_sure:
+                codes[at] = found.rule
+            maybe[at] = found.rule
+    if rules.is_structural and _is_page(lines, maybe):
+        for at, code in maybe.items():
+            codes[at] = code
+        _add_zones(lines, codes)
+    _add_repeated(lines, codes, rules.min_repeated_line_chars)
+    return codes
+
+
+def _own_rule(line: str, phrases: Phrases) -> Match | None:
+    if len(line) > _MAX_LINE_CHARS:
+        return None
+    if found := phrases.match(line):
+        return found
+    if _ADDRESS_LINE.fullmatch(line) or _HEADER_LINE.match(line):
+        return Match("url", True)
+    if _LONE_MARKS.fullmatch(line):
+        return Match("residue", False)
+    if len(line) <= _MAX_RIGHTS_CHARS and _RIGHTS.search(line) and not _INNER_STOP.search(line):
+        return Match("footer", True)
+    return Match("navigation", True) if _MENU_LINE.fullmatch(line) and not _SENTENCE_END.search(line) else None
+
+
+def _is_page(lines: Sequence[str], maybe: Mapping[int, str]) -> bool:
+    """Say whether a text is a page as a browser shows it: enough different lines are furniture by themselves.
+
+    Addresses and lone marks do not count, as authors of lists, code and formulas write them too.
+    """
+    evidence = {lines[at] for at, code in maybe.items() if code not in ("url", "residue")}
+    return len(evidence) >= max(_MIN_EVIDENCE, _MIN_EVIDENCE_SHARE * sum(map(bool, lines)))
+
+
+def _add_zones(lines: Sequence[str], codes: list[str | None]) -> None:
+    """Add codes for the short lines before and behind the body."""
+    filled = [at for at, line in enumerate(lines) if line]
+    weights = [_FURNITURE_WEIGHT if codes[at] else _weight(lines[at]) for at in filled]
+    runs = _short_runs(weights)
+    body = _heaviest_run(_with_lists(weights, runs))
+    if body is None:
+        return
+    start, end = _headline(lines, codes, filled[: body[0] + 1]), body[1] + _LINES_AFTER_BODY
+    for first, behind in runs:
+        if behind - first < _MIN_RUN:
+            continue
+        for place in range(first, behind):
+            is_title = place == 0 and len(lines[filled[0]]) >= _MIN_HEADLINE_CHARS
+            if codes[filled[place]] is None and not is_title and not start <= place <= end:
+                codes[filled[place]] = "navigation" if place < start else "links"
+
+
+def _short_runs(weights: Sequence[float]) -> list[tuple[int, int]]:
+    """Return first place, and the one behind the last, of each run of lines that are no prose."""
+    runs = []
+    first = None
+    for place, weight in enumerate([*weights, _PROSE_WEIGHT]):
+        if weight < 0 and first is None:
+            first = place
+        elif weight >= 0 and first is not None:
+            runs.append((first, place))
+            first = None
+    return runs
+
+
+def _with_lists(weights: Sequence[float], runs: Sequence[tuple[int, int]]) -> list[float]:
+    """Return the weights, those of long runs without furniture lowered: a list in the middle of an article."""
+    result = list(weights)
+    for first, behind in runs:
+        total = sum(weights[first:behind])
+        if total < _MAX_LIST_WEIGHT and _FURNITURE_WEIGHT not in weights[first:behind]:
+            result[first:behind] = [_MAX_LIST_WEIGHT / (behind - first)] * (behind - first)
+    return result
+
+
+def _weight(line: str) -> float:
+    """Return what a line adds to the sum of the body that it would belong to."""
+    is_unspaced = bool(_UNSPACED.search(line))
+    if len(line) >= (_UNSPACED_LONG_CHARS if is_unspaced else _LONG_CHARS):
+        return _PROSE_WEIGHT
+    is_sentence = bool(_SENTENCE_END.search(line))
+    if len(line) >= (_UNSPACED_PROSE_CHARS if is_unspaced else _PROSE_CHARS):
+        return _PROSE_WEIGHT if is_sentence or _INNER_STOP.search(line) else _SHORT_WEIGHT
+    if CODE_MARKS.search(line):
+        return _CODE_WEIGHT
+    if _CUT.search(line):
+        return _SHORT_WEIGHT
+    is_spoken = len(line) >= _UNSPACED_SENTENCE_CHARS if is_unspaced else line.count(" ") >= _SENTENCE_WORDS - 1
+    return _SENTENCE_WEIGHT if is_sentence and is_spoken else _SHORT_WEIGHT
+
+
+def _heaviest_run(weights: Sequence[float]) -> tuple[int, int] | None:
+    """Return first and last place of the run with the largest sum, or None if no sum is above 0 (Kadane)."""
+    best, found, total, start = 0.0, None, 0.0, 0
+    for at, weight in enumerate(weights):
+        if total <= 0:
+            total, start = 0.0, at
+        total += weight
+        if total > best:
+            best, found = total, (start, at)
+    return found
+
+
+def _headline(lines: Sequence[str], codes: Sequence[str | None], filled: Sequence[int]) -> int:
+    """Return the place of the line at which the headline over the body begins; ``filled`` ends with the body's first.
+
+    A page's first line is what a browser shows as its title: the headline and the site's name.
+    """
+    first = len(filled) - 1
+    title = _WORDS.sub(" ", lines[filled[0]].casefold())
+    found, furniture = None, 0
+    for place in range(first - 1, 0, -1):
+        line = _WORDS.sub(" ", lines[filled[place]].casefold()).strip()
+        if len(line) >= _MIN_HEADLINE_CHARS and line in title:
+            found = place
+            break
+        furniture += codes[filled[place]] is not None
+        if first - place > _HEADLINE_WITHIN and furniture > (first - place) * _MAX_FURNITURE_SHARE:
+            break
+    if found is None:
+        return max(0, first - _LINES_BEFORE_BODY)
+    above = lines[filled[found - 1]]
+    has_date = sum(map(str.isdigit, above)) >= _DATE_DIGITS and len(above) <= _MAX_DATE_CHARS
+    return found - 1 if found > 1 and has_date else found
+
+
+def _add_repeated(lines: Sequence[str], codes: list[str | None], min_chars: int) -> None:
+    seen: set[str] = set()
+    for at, line in enumerate(lines):
+        if codes[at] is None and len(line) >= min_chars:
+            key = line.casefold()
+            if key in seen:
+                codes[at] = "repeated"
+            seen.add(key)
