@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import CLEAN, join_columns
-from jobs.stages.base import Resources, Stage, StageSettings, flag
+from jobs.stages.base import Resources, Stage, StageSettings, flag, no_columns
 from jobs.stages.engines import AnyIdentifier, RecipeIdentifier, task_devices
 from udfs import text as kernel
 from udfs.arrow import with_columns
@@ -143,4 +143,5 @@ STAGE = Stage(
     transform=clean,
     engines=("identifier",),
     labels=("document_identifier",),
+    of_pairs=no_columns,
 )
