@@ -43,7 +43,7 @@ class OasstFormat:
     languages: Mapping[str, str]
     """GlotLID codes by the codes of the field ``lang``, without a region."""
     answers: Literal["best", "all"]
-    """Whether a prompter's message gives a pair with its best answer or with each."""
+    """Whether a prompter's message gives a pair with its best answer or with each; all are followed further down."""
     max_level: int | None
     """Deepest level of a prompter's message, the first message having level 1; None: all that have an answer."""
     tree_states: tuple[str, ...]
@@ -71,18 +71,19 @@ class OasstFormat:
             where: its place, for the details of rejections.
         """
         if (state is None or state in self.tree_states) and self._is_taken(root):
-            yield from self._walk(root, [], 1, None, file, where)
+            yield from self._walk(root, [], None, file, where)
 
     def _walk(
         self,
         message: Any,
-        said: list[tuple[str, str]],
-        level: int,
+        said: Sequence[tuple[str, str]],
         prompter_language: str | None,
         file: CorpusFile,
         where: str,
+        is_chosen: bool = True,
     ) -> Iterator[Record]:
-        """Yield the pairs that begin with a message or one of its replies."""
+        """Yield the pair that a message ends, if it is a chosen answer, and those of all that follows it."""
+        level = len(said) + 1
         try:
             role, text, code, replies = self._checked(message, level)
         except UnreadableLine as error:
@@ -92,12 +93,12 @@ class OasstFormat:
             return
         said = [*said, (_ROLES[role], text)]
         language = self.languages.get(code.split("-")[0])
-        if role == ASSISTANT:
+        if role == ASSISTANT and is_chosen:
             yield self._pair(message, said, code, language, prompter_language, file, where)
         kept = [reply for reply in replies if self._is_taken(reply)]
-        followed = kept if self.answers == "all" or role == ASSISTANT else _best(kept)
-        for reply in followed:
-            yield from self._walk(reply, said, level + 1, language, file, where)
+        best = min(kept, key=_order, default=None)
+        for reply in kept:
+            yield from self._walk(reply, said, language, file, where, self.answers == "all" or reply is best)
 
     def _checked(self, message: Any, level: int) -> tuple[str, str, str, list[Any]]:
         if not isinstance(message, dict):
@@ -249,16 +250,12 @@ class _NoMessage:
 _NO_MESSAGE: Final = _NoMessage()
 
 
-def _best(replies: Sequence[Any]) -> list[Any]:
-    """Return the answer that people ranked first: the smallest rank; of unranked ones the first, by id."""
-
-    def order(reply: Any) -> tuple[bool, float, str]:
-        rank = reply.get("rank") if isinstance(reply, dict) else None
-        is_ranked = isinstance(rank, (int, float)) and not isinstance(rank, bool)
-        name = str(reply.get("message_id")) if isinstance(reply, dict) else ""
-        return not is_ranked, float(rank) if is_ranked and rank is not None else 0.0, name
-
-    return sorted(replies, key=order)[:1]
+def _order(reply: Any) -> tuple[bool, float, str]:
+    """Return what answers are ordered by: the rank that people gave, 0 the best; unranked ones come last, by id."""
+    message = reply if isinstance(reply, dict) else {}
+    rank = message.get("rank")
+    is_ranked = isinstance(rank, (int, float)) and not isinstance(rank, bool)
+    return not is_ranked, float(rank) if is_ranked else 0.0, str(message.get("message_id"))
 
 
 def _rejected(message: Any, file: CorpusFile, where: str, problem: str, reason: str | None = None) -> Record:

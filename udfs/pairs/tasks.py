@@ -62,7 +62,8 @@ class FlanFormat:
         """Return the pair on a line."""
         record = Record(language=file.language, origin=file.origin, identity=where)
         if ".tsv" in PurePosixPath(file.origin).suffixes:
-            parts = [part.strip() for part in line.rstrip("\r\n").split("\t")]
+            # FLAN writes line breaks inside a field as backslash and n.
+            parts = [part.replace("\\n", "\n").strip() for part in line.rstrip("\r\n").split("\t")]
             if len(parts) != 3 or not all(parts):
                 raise UnreadableLine(f"{len(parts)} fields between tabs, not input, target and rationale")
             record.instruction, target, rationale = parts
