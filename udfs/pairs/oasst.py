@@ -250,12 +250,13 @@ class _NoMessage:
 _NO_MESSAGE: Final = _NoMessage()
 
 
-def _order(reply: Any) -> tuple[bool, float, str]:
+def _order(reply: Any) -> tuple[bool, int | float, str]:
     """Return what answers are ordered by: the rank that people gave, 0 the best; unranked ones come last, by id."""
     message = reply if isinstance(reply, dict) else {}
-    rank = message.get("rank")
-    is_ranked = isinstance(rank, (int, float)) and not isinstance(rank, bool)
-    return not is_ranked, float(rank) if is_ranked else 0.0, str(message.get("message_id"))
+    rank, name = message.get("rank"), str(message.get("message_id"))
+    if isinstance(rank, (int, float)) and not isinstance(rank, bool):
+        return False, rank, name
+    return True, 0, name
 
 
 def _rejected(message: Any, file: CorpusFile, where: str, problem: str, reason: str | None = None) -> Record:

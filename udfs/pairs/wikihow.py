@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from udfs.json_lines import UnreadableLine, kind_of, load_object
 from udfs.pairs.lines import UnlistedLanguage, key_of, needed_text, text_of
@@ -51,11 +51,14 @@ class WikiHowFormat:
         """Return the article on a line as a pair."""
         fields = load_object(line)
         url = text_of(fields, "url")
-        language = file.language or self._language(fields, url)
         if "sections" in fields:
-            title, steps = self._title(url, language), list(_sections(fields["sections"]))
+            title, steps = _title_of(url), list(_sections(fields["sections"]))
         else:
             title, steps = needed_text(fields, "title"), list(_steps(fields.get("steps")))
+        language = file.language or self._language(fields, url)
+        if "sections" in fields:
+            prefix = self.title_prefixes.get(language, "")
+            title = title if title.lower().startswith(prefix.lower()) else f"{prefix} {title}"
         key = key_of(fields, "id") or url
         drawn_by = document_id(self.name, key or f"{title}{SEPARATOR}{line}")
         has_abstract = position(f"{drawn_by}{SEPARATOR}abstract", self.seed) < _HALF
@@ -79,15 +82,6 @@ class WikiHowFormat:
             raise UnlistedLanguage(said)
         return self.languages[code]
 
-    def _title(self, url: str | None, language: str) -> str:
-        if url is None:
-            raise UnreadableLine("an article with sections needs its url, which holds its title")
-        title = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]).replace("-", " ").strip()
-        if not title or "�" in title:
-            raise UnreadableLine(f"url {url} holds no title")
-        prefix = self.title_prefixes.get(language, "")
-        return title if title.lower().startswith(prefix.lower()) else f"{prefix} {title}"
-
 
 def render(abstract: str | None, steps: Iterable[Step], has_texts: bool) -> str:
     """Return an article's steps as a text; a step without a title has its text, one without a text its title.
@@ -106,9 +100,30 @@ def render(abstract: str | None, steps: Iterable[Step], has_texts: bool) -> str:
     return "\n\n".join([*blocks, "\n".join(lines)] if lines else blocks)
 
 
+def _title_of(url: str | None) -> str:
+    """Return the title that an article's address ends with.
+
+    >>> _title_of("https://de.wikihow.com/Geschenkband-binden")
+    'Geschenkband binden'
+    """
+    if url is None:
+        raise UnreadableLine("an article with sections needs its url, which holds its title")
+    title = unquote(_split(url).path.rstrip("/").rpartition("/")[2]).replace("-", " ").strip()
+    if not title or "\ufffd" in title:
+        raise UnreadableLine(f"url {url} holds no title")
+    return title
+
+
 def _site(url: str | None) -> str:
-    host = (urlsplit(url).hostname or "") if url else ""
+    host = (_split(url).hostname or "") if url else ""
     return _SITES.get(host, host.removesuffix(".wikihow.com"))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UnreadableLine(f"url {url} is no address: {error}") from error
 
 
 def _sections(value: Any) -> Iterator[Step]:
