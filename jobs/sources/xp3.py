@@ -33,18 +33,16 @@ class Xp3Settings(PairSourceSettings):
     """xP3: JSON lines with inputs and targets, in a folder a language or named after it (``merged_fr.jsonl``).
 
     With ``language_field`` also xP3x. MURI's 184,000 rows are 4,000 for each of xP3's 46 parts (our conclusion from the
-    number), so that is the default: for shares by size instead, set max_documents_per_language to null. The part
-    ``code``, programs, is left out.
+    number), so that is the default. For shares by size set max_documents_per_language to null and max_documents to
+    184000. The part ``code``, programs, is left out.
     """
 
     kind: Literal["xp3"] = "xp3"
     name: SourceName = "xp3"
     license: License = "Apache-2.0"
     genre: Genre = "task"
-    max_documents: int | None = Field(184_000, ge=1, json_schema_extra=OPERATIONAL)
-    """At most so many pairs of the whole corpus, chosen by a hash of the id; null: no limit."""
     max_documents_per_language: int | None = Field(4_000, ge=1, json_schema_extra=OPERATIONAL)
-    """At most so many pairs a language, chosen the same way; null: no limit."""
+    """At most so many pairs a language, chosen by a hash of the id; null: no limit."""
     language_field: bool = False
     """Take the language from the field ``language`` of each record, a GlotLID code, as xP3x has it."""
     instruction_language: str | None = MIXED_LANGUAGE
