@@ -60,6 +60,8 @@ class Work:
     """Whether a run may have been killed in this batch; only the first that a run works on can be one."""
     holds_pairs: bool = True
     """Whether rows of the batch may hold their instruction already."""
+    holds_documents: bool = True
+    """Whether rows of the batch may lack it."""
 
     def parted(self, docs: DataFrame) -> tuple[DataFrame, DataFrame | None]:
         """Return the rows that the stage works on, and those that pass it, with its columns; None if it takes all."""
@@ -90,6 +92,9 @@ def write_records(work: Work) -> DataFrame:
     """Run the stage's function over the batch and append its rows."""
     tasks = work.settings.tasks or int(work.docs.sparkSession.conf.get("spark.sql.shuffle.partitions") or 2)
     docs, passing = work.parted(work.docs)
+    if passing is not None and not work.holds_documents:
+        work.append(passing, work.stage.name)  # a stage's function would load its engines for no row
+        return work.written()
     # By id, so that every task gets its share of each language whatever the files before it hold.
     spread = docs.repartition(tasks, "doc_id")
     if work.cache:
@@ -311,6 +316,7 @@ class BatchProcessor:
             cache,
             may_be_repeated,
             holds_pairs=pairs_in > 0,
+            holds_documents=pairs_in < sum(rows for rows, _ in came_in.values()),
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)

@@ -131,11 +131,7 @@ SCREEN: Final = _columns(
     ("instruction_identifier", _STRING, True),  # engine label
     ("copied_word_share", _DOUBLE, True),  # share of the English instruction's lower-case words left untranslated
     ("flagged_words", _STRINGS, True),  # entries of the word list met in the instruction or the output
-    (
-        "hate_score",
-        _DOUBLE,
-        True,
-    ),  # the classifier's highest score over the English pair, 0 to 1; null without one
+    ("hate_score", _DOUBLE, True),  # the classifier's highest score over the English pair, 0 to 1; null if none
     ("hate_classifier", _STRING, True),  # engine label
     ("translation_quality", _DOUBLE, True),  # estimate for the instruction's translation, about 0 to 1
     ("quality_estimator", _STRING, True),  # engine label
