@@ -66,12 +66,12 @@ class Counts:
     """How many documents the corpora bring, by language."""
 
     documents: dict[str, int] = field(default_factory=dict)
-    pairs: dict[str, int] = field(default_factory=dict)
-    """The same for what corpora of pairs bring."""
     counted: list[str] = field(default_factory=list)
     """Corpora of which every document was counted."""
     projected: list[str] = field(default_factory=list)
     """Corpora of which one file a language was counted, and the rest concluded from the bytes."""
+    pairs: dict[str, int] = field(default_factory=dict)
+    """How many pairs corpora of pairs bring, by language."""
 
     def add(self, languages: Mapping[str, int], are_pairs: bool = False) -> None:
         """Add documents, or pairs, by language."""

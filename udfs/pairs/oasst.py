@@ -21,6 +21,7 @@ from udfs.pairs.lines import (
     text_of,
 )
 from udfs.records import (
+    MIXED_LANGUAGE,
     UNLISTED_LANGUAGE,
     CorpusFile,
     Record,
@@ -92,7 +93,7 @@ class OasstFormat:
         if role == _PROMPTER and self.max_level is not None and level > self.max_level:
             return
         said = [*said, (_ROLES[role], text)]
-        language = self.languages.get(code.split("-")[0])
+        language = file.language or self.languages.get(code.split("-")[0])
         if role == ASSISTANT and is_chosen:
             yield self._pair(message, said, code, language, prompter_language, file, where)
         kept = [reply for reply in replies if self._is_taken(reply)]
@@ -112,6 +113,8 @@ class OasstFormat:
         replies = message.get("replies") or []
         if not isinstance(replies, list):
             raise UnreadableLine(f"replies is {kind_of(replies)}, not a list")
+        for check, name in ((key_of, "message_id"), (text_of, "created_date")):
+            check(message, name)  # here, where what is wrong costs this message alone
         return role, needed_text(message, "text"), needed_text(message, "lang"), replies
 
     def _pair(
@@ -134,7 +137,7 @@ class OasstFormat:
             date=text_of(message, "created_date"),
             text=said[-1][1],
             instruction=said[-2][1],
-            instruction_language=prompter_language if prompter_language != language else None,
+            instruction_language=None if prompter_language == language else prompter_language or MIXED_LANGUAGE,
             messages=conversation(said),
         )
 
