@@ -287,6 +287,7 @@ def test_a_broken_message_costs_itself_and_what_follows_it():
         message("d", "assistant", ["D"]),
         message("e", "assistant", "E", lang="xx"),
         "no message",
+        message(["f"], "assistant", "F"),
     )
     rows = parse(oasst("all"), record)
     assert [row.corpus_key for row in rows if not row.reason] == ["c"]
@@ -298,6 +299,7 @@ def test_a_broken_message_costs_itself_and_what_follows_it():
         ("source.unreadable", "a.jsonl, line 1, message d: text is a list, not a string"),
         ("source.unknown_language", "a.jsonl, line 1, message e: lang is 'xx'"),
         ("source.unreadable", "a.jsonl, line 1: a message of level 2 is a string, not an object"),
+        ("source.unreadable", "a.jsonl, line 1, message ['f']: message_id is a list, not a string"),
     ]
 
 
