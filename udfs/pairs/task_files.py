@@ -164,7 +164,6 @@ def _instance(value: Any, number: int, task: _Task, file: CorpusFile) -> Record:
     where = f"{file.origin}, instance {number}"
     if isinstance(value, _Broken):
         return rejected(value.text, file, where, value.problem)
-    shown = json.dumps(value)[:BEGINNING_BYTES]
     try:
         if not isinstance(value, dict):
             raise UnreadableLine(f"it is {kind_of(value)}, not an object")
@@ -175,9 +174,9 @@ def _instance(value: Any, number: int, task: _Task, file: CorpusFile) -> Record:
         output = needed_text(first, "output")
         key = key_of(value, "id")
     except UnreadableLine as error:
-        return rejected(shown, file, where, str(error))
+        return rejected(_beginning(value), file, where, str(error))
     if task.language is None:
-        return rejected(shown, file, where, task.language_problem, UNLISTED_LANGUAGE)
+        return rejected(_beginning(value), file, where, task.language_problem, UNLISTED_LANGUAGE)
     if key is None:
         key = hashlib.sha256(f"{given or ''}{SEPARATOR}{output}".encode()).hexdigest()[:32]
     return Record(
@@ -193,6 +192,10 @@ def _instance(value: Any, number: int, task: _Task, file: CorpusFile) -> Record:
         instruction_language=task.instruction_language,
         license=task.license,
     )
+
+
+def _beginning(value: Any) -> str:
+    return json.dumps(value)[:BEGINNING_BYTES]
 
 
 def _sampled(records: Iterable[Record], task: _Task, form: TaskFormat) -> Iterator[Record]:
