@@ -35,8 +35,8 @@ class LineFormat:
     """GlotLID codes by the codes that the field ``language`` holds."""
 
 
-class _UnreadableLine(ValueError):
-    pass
+class UnreadableLine(ValueError):
+    """A record cannot be used; the message says why."""
 
 
 def read_lines(
@@ -75,10 +75,10 @@ def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> R
     record = Record(language=file.language, origin=file.origin, identity=text)
     try:
         if problem:
-            raise _UnreadableLine(problem)
-        fields = _load(text)
+            raise UnreadableLine(problem)
+        fields = load_object(text)
         values = {field: _value(fields, key, field) for field, key in form.columns.items()}
-    except _UnreadableLine as error:
+    except UnreadableLine as error:
         record.text, record.reason, record.detail = text, UNREADABLE, f"{where}: {error}"
         return record
     record.corpus_key = values.get("id") or values.get("url")
@@ -100,8 +100,8 @@ def keys_of(line: bytes) -> set[str]:
     """Return the keys of the object on a line, those of objects in it as dotted paths; none if it is unreadable."""
     text, problem = decode(line.removeprefix(b"\xef\xbb\xbf"))
     try:
-        return set() if problem else set(_walk(_load(text)))
-    except _UnreadableLine:
+        return set() if problem else set(_walk(load_object(text)))
+    except UnreadableLine:
         return set()
 
 
@@ -112,15 +112,20 @@ def _walk(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _walk(inner, f"{prefix}{key}.")
 
 
-def _load(text: str) -> dict[str, Any]:
+def load_object(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is.
+
+    Raises:
+        UnreadableLine: if it is none.
+    """
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _UnreadableLine(f"not JSON: {error.msg}, column {error.colno}") from error
+        raise UnreadableLine(f"not JSON: {error.msg}, column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise _UnreadableLine(f"not JSON that can be read: {error}") from error
+        raise UnreadableLine(f"not JSON that can be read: {error}") from error
     if not isinstance(value, dict):
-        raise _UnreadableLine(f"the line is {_kind(value)}, not an object")
+        raise UnreadableLine(f"the line is {kind_of(value)}, not an object")
     return value
 
 
@@ -129,9 +134,9 @@ def _value(record: Mapping[str, Any], key: str, field: str) -> str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and field in _MAY_BE_NUMBERS:
         return str(value)
     if value is not None and not isinstance(value, str):
-        raise _UnreadableLine(f"{key} is {_kind(value)}, not a string")
-    if value is not None and (at := _lone_surrogate(value)) is not None:
-        raise _UnreadableLine(f"{key} has half a surrogate pair at character {at + 1}")
+        raise UnreadableLine(f"{key} is {kind_of(value)}, not a string")
+    if value is not None and (at := lone_surrogate(value)) is not None:
+        raise UnreadableLine(f"{key} has half a surrogate pair at character {at + 1}")
     return value
 
 
@@ -143,11 +148,13 @@ def _find(record: Mapping[str, Any], key: str) -> Any:
     return _find(inner, rest) if isinstance(inner, dict) else None
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Say what kind of JSON a value is, for a person."""
     return next(name for kind, name in _KINDS.items() if isinstance(value, kind))
 
 
-def _lone_surrogate(text: str) -> int | None:
+def lone_surrogate(text: str) -> int | None:
+    """Return where a text holds half a surrogate pair, which UTF-8 cannot write; None if nowhere."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

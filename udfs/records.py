@@ -10,6 +10,8 @@ import pyarrow as pa
 
 UNKNOWN_LANGUAGE: Final = "und_Zzzz"
 """Language of a rejected row whose language is not known: ISO 639's "undetermined", ISO 15924's "uncoded script"."""
+MIXED_LANGUAGE: Final = "mul_Zyyy"
+"""Language of an instruction in more than one: ISO 639's "multiple languages", ISO 15924's "undetermined script"."""
 
 # Values of jobs.runtime.reasons.Reason, which code on executors does not import.
 UNREADABLE: Final = "source.unreadable"
@@ -47,6 +49,14 @@ class Record:
     date: str | None = None
     title: str | None = None
     text: str | None = None
+    instruction: str | None = None
+    """The instruction that the text answers, where the corpus holds pairs."""
+    instruction_language: str | None = None
+    """GlotLID code of the instruction, or MIXED_LANGUAGE; None: that of the text."""
+    messages: str | None = None
+    """The conversation that ends with the text: JSON, a list of objects with ``role`` and ``content``."""
+    license: str | None = None
+    """Licence of this record, where it says its own."""
     reason: str | None = None
     detail: str | None = None
 

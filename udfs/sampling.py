@@ -29,3 +29,8 @@ def position(doc_id: str, seed: int) -> float:
     """
     digest = hashlib.sha256(f"{seed}{SEPARATOR}{doc_id}".encode()).hexdigest()
     return int(digest[:POSITION_DIGITS], 16) / POSITION_STEPS
+
+
+def document_id(name: str, key: str) -> str:
+    """Return the id of a document: a hash of the source's name and the corpus's own key, as sources compute it."""
+    return hashlib.sha256(f"{name}{SEPARATOR}{key}".encode()).hexdigest()

@@ -97,6 +97,10 @@ def inspect(recipe: LoadedRecipe, lake: Lake | None, wanted: int | None = None) 
             report.checks = check_engines(recipe, languages=languages)
     report.trial = run_trial(lake.spark, recipe, candidates, wanted)
     waiting = waiting_rows(recipe.order, ledger.tallies(lake)) if lake.exists(ledger.TABLE) else {}
+    entry = next(stage.name for stage, _ in recipe.stages() if stage.of_pairs is None)
+    for language, count in report.counts.pairs.items():
+        there = waiting.setdefault(entry, {})
+        there[language] = there.get(language, 0) + count
     uncovered = {each.stage: each.uncovered for each in report.checks if each.setting == "engine"}
     report.estimates = estimate(recipe, report.trial, report.counts.documents, waiting, uncovered)
     return report

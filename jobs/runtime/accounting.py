@@ -18,6 +18,7 @@ from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import PAIRS, ROW_KEY, RUNS, SPLITS, check_schema, record
 from jobs.stages import STAGES, dedup
+from jobs.stages.base import HOLDS_PAIR
 from udfs.splits import CYCLE
 
 
@@ -109,6 +110,8 @@ def _check_rows(lake: Lake, name: str) -> Iterator[Finding]:
     filled = {"translate": "text_en", "back_translate": "instruction_src", "instruct": "generator"}.get(name)
     if filled in adds:
         empty = rows.where((F.size("rejected_for") == 0) & F.col(filled).isNull())
+        if name == "translate":
+            empty = empty.where(f"NOT ({HOLDS_PAIR})")
         yield _counted(f"{name}: alive rows have {filled}", empty, "doc_id", f"alive rows have no {filled}")
 
 
@@ -161,7 +164,10 @@ def _check_index(lake: Lake, name: str) -> Iterator[Finding]:
     table = index_table(name)
     # What a document's newest revision in this table came to; an earlier one has no entry.
     order = F.struct("document_batch", "batch_id")
-    newest = lake.read(name).groupBy("doc_id").agg(F.max_by(F.size("rejected_for") == 0, order).alias("is_kept"))
+    rows = lake.read(name)
+    if STAGES[name].of_pairs is not None:  # pairs pass it, and are compared with nothing
+        rows = rows.where(f"NOT ({HOLDS_PAIR})")
+    newest = rows.groupBy("doc_id").agg(F.max_by(F.size("rejected_for") == 0, order).alias("is_kept"))
     kept = newest.where("is_kept").select("doc_id")
     held = DedupIndex(lake, table).ids()
     missing = kept.join(held, "doc_id", how="left_anti")

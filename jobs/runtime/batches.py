@@ -23,13 +23,13 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.failures import FailureRate
 from jobs.runtime.ingest import newest_revision, newest_rows
 from jobs.runtime.lake import Lake
-from jobs.runtime.ledger import BatchId, Ledger, Tally, count_rows
+from jobs.runtime.ledger import BatchId, Ledger, Tally, count_incoming
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import ROW_KEY, SPLITS
 from jobs.runtime.translation_cache import BatchCache
 from jobs.stages import STAGES, dedup, dedup_lines, pairs
-from jobs.stages.base import EngineStageSettings, Resources, Stage, StageSettings, flag
+from jobs.stages.base import HOLDS_PAIR, EngineStageSettings, Resources, Stage, StageSettings, flag, pass_pairs
 
 SPLITS_TABLE: Final = "splits"
 
@@ -58,6 +58,17 @@ class Work:
     """What was translated before; None for a stage that keeps no translations."""
     may_be_repeated: bool = True
     """Whether a run may have been killed in this batch; only the first that a run works on can be one."""
+    holds_pairs: bool = True
+    """Whether rows of the batch may hold their instruction already."""
+    holds_documents: bool = True
+    """Whether rows of the batch may lack it."""
+
+    def parted(self, docs: DataFrame) -> tuple[DataFrame, DataFrame | None]:
+        """Return the rows that the stage works on, and those that pass it, with its columns; None if it takes all."""
+        if self.stage.of_pairs is None or not self.holds_pairs:
+            return docs, None
+        passing = pass_pairs(docs.where(HOLDS_PAIR), self.stage, self.resources)
+        return docs.where(f"NOT ({HOLDS_PAIR})"), passing.select(*self.columns)
 
     def append(self, rows: DataFrame, table: str) -> None:
         """Append rows to a table of the stage, once, with the batch's number on them."""
@@ -80,29 +91,39 @@ class Work:
 def write_records(work: Work) -> DataFrame:
     """Run the stage's function over the batch and append its rows."""
     tasks = work.settings.tasks or int(work.docs.sparkSession.conf.get("spark.sql.shuffle.partitions") or 2)
+    docs, passing = work.parted(work.docs)
+    if passing is not None and not work.holds_documents:
+        work.append(passing, work.stage.name)  # a stage's function would load its engines for no row
+        return work.written()
     # By id, so that every task gets its share of each language whatever the files before it hold.
-    spread = work.docs.repartition(tasks, "doc_id")
+    spread = docs.repartition(tasks, "doc_id")
     if work.cache:
         # Spark joins in no fewer than its own number of shuffle partitions; an engine may need fewer tasks.
-        spread = work.cache.look_up(work.docs, spread).coalesce(tasks)
+        spread = work.cache.look_up(docs, spread).coalesce(tasks)
     transform = work.stage.transform
     assert transform is not None, f"stage {work.stage.name} has neither a transform nor a writer"
     rows = transform(spread, work.settings, work.resources).select(*work.columns)
     if work.failures and isinstance(work.settings, EngineStageSettings):
-        _append_checked(work, rows, work.failures, work.settings.max_failure_rate)
+        _append_checked(work, rows, passing, work.failures, work.settings.max_failure_rate)
     else:
-        work.append(rows, work.stage.name)
+        work.append(_with(rows, passing), work.stage.name)
     return work.written()
 
 
-def _append_checked(work: Work, rows: DataFrame, failures: FailureRate, max_failure_rate: float) -> None:
+def _with(rows: DataFrame, passing: DataFrame | None) -> DataFrame:
+    return rows if passing is None else rows.unionByName(passing)
+
+
+def _append_checked(
+    work: Work, rows: DataFrame, passing: DataFrame | None, failures: FailureRate, max_failure_rate: float
+) -> None:
     """Append an engine's rows unless it failed on too many; kept meanwhile, so that no row is made twice."""
     if work.is_written():
         return  # a batch that is run again after a crash costs no model work
     kept = rows.persist(StorageLevel.DISK_ONLY)
     try:
         failures.check(kept, work.stage.name, max_failure_rate)
-        work.append(kept, work.stage.name)
+        work.append(_with(kept, passing), work.stage.name)
     finally:
         kept.unpersist()
 
@@ -116,8 +137,10 @@ def write_deduplicated(work: Work) -> DataFrame:
     settings, target = work.settings, dedup.TARGETS[work.stage.name]
     assert isinstance(settings, dedup.DedupSettings)
     docs = work.docs.transform(with_newest)
+    compared, passing = work.parted(docs.where("is_newest"))
     index = DedupIndex(work.lake, index_table(work.stage.name))
-    new = dedup.sketch(docs.where("is_newest"), settings, target.column).persist()
+    new = dedup.sketch(compared.withColumn(target.column, settings.compared(target.column)), settings, target.column)
+    new = new.persist()
     superseded: int | None = None
     try:
         if work.is_written():
@@ -125,11 +148,10 @@ def write_deduplicated(work: Work) -> DataFrame:
             entries = dedup.without(new, work.written().where(is_duplicate).select("doc_id"))
         else:
             decisions = dedup.decide(new, index.before(work.batch.batch_id), settings)
-            newest = dedup.with_decisions(
-                docs.where("is_newest"), decisions, target.duplicate, target.column, prefix=target.prefix
-            )
+            newest = dedup.with_decisions(compared, decisions, target.duplicate, target.column, prefix=target.prefix)
             older = _superseded(docs, work.stage.adds, target.superseded)
-            work.append(newest.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
+            rows = newest.select(*work.columns).unionByName(older.select(*work.columns))
+            work.append(_with(rows, passing), work.stage.name)
             entries, superseded = dedup.kept_entries(new, decisions), decisions.superseded
         index.append(entries, f"{work.batch.app_id}/{index.table}", work.batch.batch_id)
         if superseded != 0:
@@ -148,14 +170,16 @@ def write_line_deduplicated(work: Work) -> DataFrame:
     settings = work.settings
     assert isinstance(settings, dedup_lines.DedupLinesSettings)
     docs = work.docs.transform(with_newest)
-    newest, table = docs.where("is_newest").drop("is_newest"), index_table(work.stage.name)
+    newest, passing = work.parted(docs.where("is_newest").drop("is_newest"))
+    table = index_table(work.stage.name)
     holders = dedup_lines.line_holders(newest, settings)
     work.append(holders, table)
     index, number = work.lake.read(table, dedup_lines.LINE_INDEX), work.batch.batch_id
     new, old = index.where(F.col("batch_id") == number), index.where(F.col("batch_id") < number)
     rows = dedup_lines.remove_lines(newest, dedup_lines.repeated_lines(new, old, settings), settings)
     older = _superseded(docs, work.stage.adds, Reason.SUPERSEDED_LINES)
-    work.append(rows.select(*work.columns).unionByName(older.select(*work.columns)), work.stage.name)
+    rows = rows.select(*work.columns).unionByName(older.select(*work.columns))
+    work.append(_with(rows, passing), work.stage.name)
     return work.written()
 
 
@@ -273,7 +297,7 @@ class BatchProcessor:
         if voided is not None:
             docs = removals.void(docs, voided)
         stage = STAGES[self.stage]
-        came_in = count_rows(docs)
+        came_in, pairs_in = count_incoming(docs)
         if not came_in:
             return {}
         cache = None
@@ -291,6 +315,8 @@ class BatchProcessor:
             failure_rate,
             cache,
             may_be_repeated,
+            holds_pairs=pairs_in > 0,
+            holds_documents=pairs_in < sum(rows for rows, _ in came_in.values()),
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)

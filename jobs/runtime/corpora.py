@@ -19,6 +19,7 @@ from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.plan import incoming
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.sources import AnySource, explain_read_error, file_sizes, files_of, read
+from jobs.sources.base import PairSourceSettings
 from jobs.sources.sampling import sampling_position
 from jobs.stages.base import Resources
 from udfs.records import CorpusFile
@@ -43,6 +44,11 @@ class Corpus:
         return sum(size for _, size in self.files)
 
     @property
+    def holds_pairs(self) -> bool:
+        """Say whether its rows are pairs, which no engine before the stage ``screen`` works on."""
+        return isinstance(self.source, PairSourceSettings)
+
+    @property
     def is_small(self) -> bool:
         """Say whether all of it can be read to look at it."""
         return self.bytes <= _SMALL_BYTES
@@ -64,11 +70,14 @@ class Counts:
     """Corpora of which every document was counted."""
     projected: list[str] = field(default_factory=list)
     """Corpora of which one file a language was counted, and the rest concluded from the bytes."""
+    pairs: dict[str, int] = field(default_factory=dict)
+    """How many pairs corpora of pairs bring, by language."""
 
-    def add(self, languages: Mapping[str, int]) -> None:
-        """Add documents by language."""
+    def add(self, languages: Mapping[str, int], are_pairs: bool = False) -> None:
+        """Add documents, or pairs, by language."""
+        sums = self.pairs if are_pairs else self.documents
         for language, count in languages.items():
-            self.documents[language] = self.documents.get(language, 0) + count
+            sums[language] = sums.get(language, 0) + count
 
 
 def list_corpora(spark: SparkSession, recipe: LoadedRecipe) -> list[Corpus]:
@@ -87,16 +96,24 @@ def list_corpora(spark: SparkSession, recipe: LoadedRecipe) -> list[Corpus]:
 
 
 def named_languages(recipe: LoadedRecipe) -> tuple[str, ...] | None:
-    """Return the languages that recipe and sources restrict the run to; None if a corpus may hold any."""
+    """Return the languages that recipe and sources restrict the run to; None if a corpus may hold any.
+
+    Corpora of pairs do not count: engines have no work with them.
+    """
     if recipe.recipe.languages:
         return recipe.recipe.languages
-    named = [source.languages or ((source.language,) if source.language else ()) for source in recipe.recipe.sources]
+    sources = [source for source in recipe.recipe.sources if not isinstance(source, PairSourceSettings)]
+    named = [source.languages or ((source.language,) if source.language else ()) for source in sources]
     return tuple(sorted({code for codes in named for code in codes})) if all(named) else None
 
 
 def listed_languages(corpora: Sequence[Corpus]) -> tuple[str, ...]:
-    """Return the languages that the files of corpora have; those that only records tell are not among them."""
-    return tuple(sorted({file.language for corpus in corpora for file, _ in corpus.files if file.language}))
+    """Return the languages that the files of corpora have; those that only records tell are not among them.
+
+    Corpora of pairs do not count: engines have no work with them.
+    """
+    listed = [corpus for corpus in corpora if not corpus.holds_pairs]
+    return tuple(sorted({file.language for corpus in listed for file, _ in corpus.files if file.language}))
 
 
 def sample_documents(
@@ -118,16 +135,19 @@ def sample_documents(
 
     Returns:
         The documents, columns of a source, in the order in which a run takes them; more than ``wanted`` if there are
-        more. And the numbers of all.
+        more; no pairs. And the numbers of all.
     """
-    languages = {language for corpus in corpora for language in corpus.by_language() if language}
+    languages = {
+        language for corpus in corpora if not corpus.holds_pairs for language in corpus.by_language() if language
+    }
     each = _SPARE * ceil(wanted / max(1, len(languages))) if languages else _SPARE * wanted
     counts = Counts()
     tables: list[pa.Table] = []
     for corpus in corpora:
         if corpus.is_small:
             counts.counted.append(corpus.source.name)
-            tables.append(_first_documents(spark, recipe, corpus.source, each))
+            if not corpus.holds_pairs:
+                tables.append(_first_documents(spark, recipe, corpus.source, each))
             continue
         counts.projected.append(corpus.source.name)
         is_unchanged = _ingest(spark, recipe, lake, [corpus.source]).is_unchanged(corpus.source)
@@ -136,13 +156,18 @@ def sample_documents(
             part = corpus.source.model_copy(
                 update={"path": file.path, "language": language or corpus.source.language, "on_missing": "keep"}
             )
-            tables.append(_first_documents(spark, recipe, part, each))
+            if not corpus.holds_pairs:
+                tables.append(_first_documents(spark, recipe, part, each))
             if not is_unchanged:
                 whole = sum(other for _, other in files)
-                counts.add(_projected(spark, recipe, part, whole / max(1, size)))
-    small = [corpus.source for corpus in corpora if corpus.is_small]
-    for found in incoming(_ingest(spark, recipe, lake, small)).values():
-        counts.add({language: count.new + count.changed for language, count in found.items()})
+                counts.add(_projected(spark, recipe, part, whole / max(1, size)), corpus.holds_pairs)
+    small = {corpus.source.name: corpus for corpus in corpora if corpus.is_small}
+    ingest = _ingest(spark, recipe, lake, [corpus.source for corpus in small.values()])
+    for name, found in incoming(ingest).items():
+        new = {language: count.new + count.changed for language, count in found.items()}
+        counts.add(new, small[name].holds_pairs)
+    if not tables:
+        return pa.table({"language": pa.array([], pa.string())}), counts
     # One schema: sources differ in what they say can be null.
     nullable = [table.cast(pa.schema([each.with_nullable(True) for each in table.schema])) for table in tables]
     return pa.concat_tables(nullable), counts

@@ -57,9 +57,21 @@ class BatchId:
 
 
 def count_rows(docs: DataFrame) -> dict[str, tuple[int, int]]:
-    """Return rows and characters by language. Input columns: language, text_chars."""
-    counts = docs.groupBy("language").agg(F.count("*").alias("rows"), F.sum("text_chars").alias("characters"))
-    return {row["language"]: (row["rows"], row["characters"] or 0) for row in counts.collect()}
+    """Return rows and characters by language. Input columns: language, text_chars, instruction."""
+    return count_incoming(docs)[0]
+
+
+def count_incoming(docs: DataFrame) -> tuple[dict[str, tuple[int, int]], int]:
+    """Return rows and characters by language, and how many of the rows hold their instruction; one pass over them.
+
+    Input columns: language, text_chars, instruction.
+    """
+    counts = docs.groupBy("language").agg(
+        F.count("*").alias("rows"), F.sum("text_chars").alias("characters"), F.count("instruction").alias("pairs")
+    )
+    rows = counts.collect()
+    by_language = {row["language"]: (row["rows"], row["characters"] or 0) for row in rows}
+    return by_language, sum(row["pairs"] for row in rows)
 
 
 def count(written: DataFrame, labels: Iterable[str] = (), has_tokens: bool = False) -> dict[str, Tally]:

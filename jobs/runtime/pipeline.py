@@ -29,8 +29,9 @@ from jobs.runtime.plan import Plan, incoming, waiting_rows
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
+from jobs.sources.base import PairSourceSettings
 from jobs.stages import STAGES, dedup, dedup_lines
-from jobs.stages.base import Resources, Stage, StageSettings
+from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings
 from jobs.stages.engines import RecipeTranslator
 
 FEW_WAITING: Final = 2_000
@@ -357,9 +358,12 @@ class _Run:
         engine = RecipeTranslator.of(translate.engine, self.resources)  # type: ignore[attr-defined]
         covered = engine.covered(self.resources.languages, self.resources.pivot, into_pivot=True)
         alive = {language: tally.alive for language, tally in self._tallies().get(FIRST, {}).items() if tally.alive}
-        self.outcome.uncovered = {
-            language: count for language, count in sorted(alive.items()) if language not in covered
-        }
+        uncovered = {language: count for language, count in sorted(alive.items()) if language not in covered}
+        if uncovered and any(isinstance(source, PairSourceSettings) for source in self.recipe.recipe.sources):
+            pairs = self.lake.read(FIRST).where((F.size("rejected_for") == 0) & F.expr(HOLDS_PAIR))
+            for row in pairs.groupBy("language").count().collect():
+                uncovered[row["language"]] = uncovered.get(row["language"], 0) - row["count"]
+        self.outcome.uncovered = {language: count for language, count in uncovered.items() if count > 0}
         if self.outcome.uncovered:
             listed = ", ".join(f"{language} ({count})" for language, count in self.outcome.uncovered.items())
             self.reporter.note(

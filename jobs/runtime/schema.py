@@ -26,7 +26,7 @@ from pyspark.sql.types import (
 from jobs.runtime.errors import BackpromptError
 
 # Raised by one when a table's meaning changes; a lake written by a newer version is refused.
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 ROW_KEY: Final = ["doc_id", "document_batch"]
 """What names a row of the first table and of those made from it: the document, and the batch its revision came in."""
 
@@ -37,12 +37,14 @@ def _columns(*fields: tuple[str, DataType, bool]) -> StructType:
 
 _STRING, _INT, _LONG, _DOUBLE = StringType(), IntegerType(), LongType(), DoubleType()
 _STRINGS = ArrayType(_STRING, False)
+MESSAGES: Final = ArrayType(_columns(("role", _STRING, False), ("content", _STRING, False)), False)
+"""A conversation; roles are system, user and assistant."""
 
 # What a source gives, with ``rejected_for`` and ``detail`` of TAIL.
 DOCUMENTS: Final = _columns(
     ("doc_id", _STRING, False),  # sha256 of source name and the corpus's own key, hex
-    ("revision", _STRING, False),  # sha256 of title and text, hex
-    ("language", _STRING, False),  # ISO 639-3 + script, "swh_Latn"; partition column
+    ("revision", _STRING, False),  # sha256 of title, text and, where there are some, instruction and messages; hex
+    ("language", _STRING, False),  # ISO 639-3 + script, "swh_Latn"; of the text; partition column
     ("source", _STRING, False),  # the recipe's name for the corpus, "wikipedia"
     ("subsource", _STRING, True),  # the part of the corpus a row names itself, such as CulturaX's "source"
     ("corpus_key", _STRING, True),  # the corpus's own key: page id, URL
@@ -54,6 +56,9 @@ DOCUMENTS: Final = _columns(
     ("title", _STRING, True),  # source language
     ("text", _STRING, False),  # source language
     ("text_chars", _INT, False),  # Unicode code points, not bytes
+    ("instruction", _STRING, True),  # what the text answers, where the source holds pairs; such rows enter at `screen`
+    ("instruction_language", _STRING, True),  # where it is not that of the text; "mul_Zyyy" where it mixes several
+    ("messages", MESSAGES, True),  # the conversation that ends with the text, where the source holds conversations
 )
 
 TAIL: Final = _columns(
@@ -129,12 +134,12 @@ TRANSLATE: Final = _columns(
     ("text_en", _STRING, True),
     ("title_health", HEALTH, True),
     ("text_health", HEALTH, True),
-    ("translator", _STRING, True),  # engine label
+    ("translator", _STRING, True),  # engine label; null where the source holds the instruction
 )
 INSTRUCT: Final = _columns(
     ("instruction_en", _STRING, True),
     ("instruction_src", _STRING, True),  # set here only where the source itself holds the instruction
-    ("generator", _STRING, True),  # engine label, "template-v1:encyclopedic"
+    ("generator", _STRING, True),  # engine label, "template-v1:encyclopedic"; "source" for a source's own instruction
     ("prompt_hash", _STRING, True),  # sha256 of the prompt file, hex; null without a prompt
     ("prompt_tokens", _INT, True),
     ("completion_tokens", _INT, True),
@@ -152,7 +157,7 @@ SCREEN: Final = _columns(
     ("instruction_identifier", _STRING, True),  # engine label
     ("copied_word_share", _DOUBLE, True),  # share of the English instruction's lower-case words left untranslated
     ("flagged_words", _STRINGS, True),  # entries of the word list met in the instruction or the output
-    ("hate_score", _DOUBLE, True),  # the classifier's highest score over the English pair, 0 to 1
+    ("hate_score", _DOUBLE, True),  # the classifier's highest score over the English pair, 0 to 1; null if none
     ("hate_classifier", _STRING, True),  # engine label
     ("translation_quality", _DOUBLE, True),  # estimate for the instruction's translation, about 0 to 1
     ("quality_estimator", _STRING, True),  # engine label
@@ -166,10 +171,12 @@ PAIRS: Final = _columns(
     ("language", _STRING, False),
     ("source", _STRING, False),
     ("subsource", _STRING, True),
-    ("instruction", _STRING, False),  # in the pair's language
+    ("instruction", _STRING, False),  # in the pair's language, unless instruction_language says another
     ("output", _STRING, False),  # the cleaned source text, byte for byte
     ("split", _STRING, False),  # train, validation, test
     ("split_position", _LONG, False),  # place of the pair in the split cycle of its source and language, from 0
+    ("instruction_language", _STRING, True),  # where it is not that of the output; "mul_Zyyy" where it mixes several
+    ("messages", MESSAGES, True),  # the conversation that ends with the output
     ("instruction_en", _STRING, True),
     ("title", _STRING, True),
     ("genre", _STRING, True),

@@ -1,4 +1,4 @@
-"""Sources: corpora of monolingual text, read into documents; a module a corpus format."""
+"""Sources: corpora of monolingual text or of pairs, read into documents; a module a corpus format."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from typing import Annotated, Final
 from pydantic import Field
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.sources import culturax, jsonl, wikipedia
+from jobs.sources import culturax, flan, instructions, jsonl, natural_instructions, oasst, wikihow, wikipedia, xp3
 from jobs.sources.culturax import CulturaxSettings
 from jobs.sources.files import file_sizes, inventory
+from jobs.sources.flan import FlanSettings
+from jobs.sources.instructions import InstructionSettings
 from jobs.sources.jsonl import JsonlSettings
+from jobs.sources.natural_instructions import NaturalInstructionsSettings
+from jobs.sources.oasst import OasstSettings
 from jobs.sources.read_errors import explain_read_error
+from jobs.sources.wikihow import WikiHowSettings
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
+from jobs.sources.xp3 import Xp3Settings
 from udfs.languages import LanguageTable
 from udfs.records import UNKNOWN_LANGUAGE, CorpusFile
 
@@ -30,7 +36,17 @@ __all__ = [
 ]
 
 AnySource = Annotated[
-    WikipediaDumpSettings | WikipediaParquetSettings | CulturaxSettings | JsonlSettings, Field(discriminator="kind")
+    WikipediaDumpSettings
+    | WikipediaParquetSettings
+    | CulturaxSettings
+    | JsonlSettings
+    | WikiHowSettings
+    | NaturalInstructionsSettings
+    | Xp3Settings
+    | OasstSettings
+    | FlanSettings
+    | InstructionSettings,
+    Field(discriminator="kind"),
 ]
 
 SOURCES: Final[dict[str, ModuleType]] = {
@@ -38,6 +54,12 @@ SOURCES: Final[dict[str, ModuleType]] = {
     "wikipedia-parquet": wikipedia,
     "culturax": culturax,
     "jsonl": jsonl,
+    "wikihow": wikihow,
+    "natural-instructions": natural_instructions,
+    "xp3": xp3,
+    "oasst": oasst,
+    "flan": flan,
+    "instructions": instructions,
 }
 """The module that reads each kind of source."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -10,8 +10,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import DOCUMENTS
-from jobs.sources.sampling import sample
+from jobs.runtime.schema import DOCUMENTS, MESSAGES
+from jobs.sources.sampling import keep_first, sample
 from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE
 from udfs.sampling import SEPARATOR
 from udfs.settings import OPERATIONAL, Settings
@@ -58,11 +58,26 @@ class SourceSettings(Settings):
     pair out of every table, and reads the corpus once more."""
 
 
+class PairSourceSettings(SourceSettings):
+    """Settings of sources that hold pairs: each row brings its instruction, and enters at the stage ``screen``."""
+
+    max_documents: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
+    """At most so many pairs of the whole corpus, chosen by a hash of the id, so that languages keep their shares;
+    null: no limit."""
+    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
+    """A longer record is rejected, and keeps its beginning."""
+
+    def caps(self) -> tuple[tuple[Column, int | None], ...]:
+        """Return the limits of the sample beside that a language; see ``to_documents``."""
+        return ((F.lit(""), self.max_documents),)
+
+
 def to_documents(
     records: DataFrame,
     settings: SourceSettings,
     seed: int | None,
     convert: Callable[[DataFrame], DataFrame] | None = None,
+    caps: Sequence[tuple[Column, int | None]] = (),
 ) -> DataFrame:
     """Turn records into documents: ids, a sample, licences, and the rejection of what cannot go on.
 
@@ -71,6 +86,7 @@ def to_documents(
         settings: the source's settings.
         seed: seed of the sample that the settings ask for; None takes every record.
         convert: work on the text that only the sampled rows need.
+        caps: further limits of the sample: at most so many ids for each value of a column, None for no limit.
 
     Returns:
         Columns ``COLUMNS``; every ``doc_id`` once among the rows that are alive.
@@ -78,6 +94,8 @@ def to_documents(
     docs = with_ids(records, settings.name)
     if seed is not None:
         docs = sample(docs, seed, settings.sample_rate, settings.max_documents_per_language)
+        for group, cap in caps:
+            docs = docs if cap is None else keep_first(docs, seed, cap, group)
     if convert is not None:
         docs = convert(docs)
     docs = flag_missing_text(docs).transform(with_terms, settings)
@@ -90,10 +108,11 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
     The id is a hash of the source's name and the corpus's own key. A record without a key is known by its content;
     a rejected one, or one without text, by its place or its bytes, so that each stays a row of its own.
 
-    Input columns: RECORD_FIELDS. Output columns: the same without identity and reason, doc_id, source, rejected_for.
+    Input columns: RECORD_FIELDS. Output columns: the same without identity and reason, doc_id, source, rejected_for;
+    messages as MESSAGES.
     """
     has_content = F.col("reason").isNull() & F.col("text").isNotNull()
-    content = F.concat(_text_or_empty("title"), F.lit(SEPARATOR), _text_or_empty("text"))
+    content = _content(F.col("messages"))
     place = F.concat(_text_or_empty("origin"), F.lit(SEPARATOR), _text_or_empty("identity"))
     key = F.coalesce(F.col("corpus_key"), _sha256(F.when(has_content, content).otherwise(place)))
     return records.select(
@@ -107,6 +126,10 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
         "date",
         "title",
         "text",
+        "instruction",
+        "instruction_language",
+        F.from_json("messages", MESSAGES).alias("messages"),
+        "license",
         F.array_remove(F.array(_text_or_empty("reason")), "").alias("rejected_for"),
         "detail",
     )
@@ -133,13 +156,14 @@ def flag_missing_text(docs: DataFrame) -> DataFrame:
 def with_terms(docs: DataFrame, settings: SourceSettings) -> DataFrame:
     """Add what the settings say of each row, and what follows from its text.
 
-    Input columns: subsource, title, text. Output columns: the same, license, genre, text_chars, revision.
+    Input columns: subsource, title, text, instruction, messages, license. Output columns: the same, genre, text_chars,
+    revision.
     """
-    content = F.concat(_text_or_empty("title"), F.lit(SEPARATOR), F.col("text"))
+    content = _content(F.to_json("messages"))
     return docs.withColumns(
         {
-            "license": _by_subsource(settings.licenses, settings.license),
-            "genre": _by_subsource(settings.genres, settings.genre),
+            "license": _by_subsource(settings.licenses, F.coalesce("license", F.lit(settings.license))),
+            "genre": _by_subsource(settings.genres, F.lit(settings.genre).cast("string")),
             "text_chars": F.length("text"),
             "revision": _sha256(content),
         }
@@ -181,6 +205,14 @@ def flag_duplicate_ids(docs: DataFrame) -> DataFrame:
     )
 
 
+def _content(messages: Column) -> Column:
+    """Return all that a row says, for hashing; that of a row without an instruction is its title and text alone."""
+    pair = F.concat(
+        F.lit(SEPARATOR), F.col("instruction"), F.lit(SEPARATOR), F.coalesce(messages, F.lit("")), F.lit(SEPARATOR)
+    )
+    return F.concat(_text_or_empty("title"), F.lit(SEPARATOR), _text_or_empty("text"), F.coalesce(pair, F.lit("")))
+
+
 def _text_or_empty(name: str) -> Column:
     return F.coalesce(F.col(name), F.lit(""))
 
@@ -190,8 +222,8 @@ def _sha256(text: Column) -> Column:
     return F.coalesce(F.sha2(text, 256), F.lit(""))
 
 
-def _by_subsource(values: Mapping[str, str], default: str | None) -> Column:
-    value = F.lit(default).cast("string")
+def _by_subsource(values: Mapping[str, str], default: Column) -> Column:
+    value = default
     for subsource, other in values.items():
         value = F.when(F.col("subsource") == subsource, F.lit(other)).otherwise(value)
     return value

@@ -35,32 +35,40 @@ def sample(docs: DataFrame, seed: int, rate: float = 1.0, cap: int | None = None
     is_unreadable = F.array_contains("rejected_for", Reason.UNREADABLE.value)
     if rate < 1.0:
         docs = docs.where(is_unreadable | (sampling_position("doc_id", seed) < rate))
-    if cap is None:
-        return docs
+    return docs if cap is None else keep_first(docs, seed, cap, F.concat_ws(SEPARATOR, "language", "source"))
+
+
+def keep_first(docs: DataFrame, seed: int, cap: int, group: Column) -> DataFrame:
+    """Keep, for each value of a column, the ``cap`` ids with the smallest positions, and what could not be read.
+
+    Input columns: doc_id, rejected_for, those of ``group``. Output columns: those of ``docs``.
+    """
+    is_unreadable = F.array_contains("rejected_for", Reason.UNREADABLE.value)
+    docs, columns = docs.withColumn("_group", group), docs.columns
     placed = docs.withColumn("_position", F.when(~is_unreadable, sampling_position("doc_id", seed)))
     bucket = F.floor(F.col("_position") * _BUCKETS)
     # The exact ranks are taken among the documents up to the bucket that reaches the cap, so that few rows of whole
     # documents are shuffled and sorted, not the corpus.
     last = placed.withColumn("_bucket", bucket).transform(_last_bucket, cap)
-    near = placed.join(F.broadcast(last), ["language", "source"], how="left").where(
+    near = placed.join(F.broadcast(last), "_group", how="left").where(
         F.col("_position").isNull() | F.col("_last").isNull() | (bucket <= F.col("_last"))
     )
     is_counted = F.col("_position").isNotNull()
-    order = Window.partitionBy("language", "source", is_counted).orderBy("_position", "doc_id")
+    order = Window.partitionBy("_group", is_counted).orderBy("_position", "doc_id")
     ranked = near.withColumn("_rank", F.when(is_counted, F.dense_rank().over(order)))
-    return ranked.where(F.col("_rank").isNull() | (F.col("_rank") <= cap)).select(*docs.columns)
+    return ranked.where(F.col("_rank").isNull() | (F.col("_rank") <= cap)).select(*columns)
 
 
 def _last_bucket(placed: DataFrame, cap: int) -> DataFrame:
-    """Return the bucket in which each language's count of ids reaches ``cap``; no row where it does not.
+    """Return the bucket in which each group's count of ids reaches ``cap``; no row where it does not.
 
-    Input columns: language, source, _position, _bucket. Output columns: language, source, _last.
+    Input columns: _group, _position, _bucket. Output columns: _group, _last.
     """
     counts = (
         placed.where(F.col("_position").isNotNull())
-        .groupBy("language", "source", "_bucket")
+        .groupBy("_group", "_bucket")
         .agg(F.count_distinct("_position").alias("_ids"))
     )
-    upwards = Window.partitionBy("language", "source").orderBy("_bucket")
+    upwards = Window.partitionBy("_group").orderBy("_bucket")
     running = counts.withColumn("_running", F.sum("_ids").over(upwards))
-    return running.where(F.col("_running") >= cap).groupBy("language", "source").agg(F.min("_bucket").alias("_last"))
+    return running.where(F.col("_running") >= cap).groupBy("_group").agg(F.min("_bucket").alias("_last"))

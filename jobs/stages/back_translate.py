@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 from pydantic import Field
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
@@ -87,6 +87,11 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
         .transform(flag_faults, "instruction_health", settings.health, _REASONS)
         .drop("engine_error")
     )
+
+
+def of_pairs(_: Resources) -> Mapping[str, Column]:
+    """Return the columns of rows whose source holds their instruction: nothing was translated."""
+    return {"back_translator": F.lit(NO_ENGINE)}
 
 
 def requests(docs: DataFrame, settings: BackTranslateSettings, resources: Resources, is_written: bool) -> DataFrame:
@@ -235,4 +240,5 @@ STAGE = Stage(
     needs=("instruction_en", "title_en"),
     engines=("engine",),
     labels=("back_translator",),
+    of_pairs=of_pairs,
 )

@@ -74,6 +74,29 @@ class Stage:
     """Names of the settings that are engines."""
     labels: tuple[str, ...] = ()
     """Columns with engine labels, for the record of runs."""
+    of_pairs: Callable[[Resources], Mapping[str, Column]] | None = None
+    """For a stage that rows pass whose source holds their instruction: what it writes into columns of ``adds`` all the
+    same; the others are null. None: the stage works on these rows as on all."""
+
+
+HOLDS_PAIR: Final = "instruction IS NOT NULL"
+"""Which rows of the record are pairs already, as a condition in SQL."""
+
+
+def no_columns(_: Resources) -> Mapping[str, Column]:
+    """Return that a stage writes nothing into rows that pass it; see ``Stage.of_pairs``."""
+    return {}
+
+
+def pass_pairs(pairs: DataFrame, stage: Stage, resources: Resources) -> DataFrame:
+    """Return rows that pass a stage untouched, with the columns it adds.
+
+    Input columns: the record, where HOLDS_PAIR. Output columns: the same and those of ``stage.adds``.
+    """
+    assert stage.of_pairs is not None, f"stage {stage.name} works on pairs"
+    values = stage.of_pairs(resources)
+    added = {each.name: values.get(each.name, F.lit(None)).cast(each.dataType) for each in stage.adds.fields}
+    return pairs.withColumns(added)
 
 
 def flag(docs: DataFrame, condition: Column, reason: Reason, detail: Column | None = None) -> DataFrame:

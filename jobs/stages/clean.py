@@ -14,7 +14,7 @@ from pyspark.sql.types import DoubleType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import CLEAN, join_columns
-from jobs.stages.base import Resources, Stage, StageSettings, flag
+from jobs.stages.base import Resources, Stage, StageSettings, flag, no_columns
 from jobs.stages.engines import AnyIdentifier, RecipeIdentifier, task_devices
 from udfs.arrow import with_columns
 from udfs.cleaning import clean as kernel
@@ -298,4 +298,5 @@ STAGE = Stage(
     version=2,
     engines=("identifier",),
     labels=("document_identifier",),
+    of_pairs=no_columns,
 )

@@ -29,12 +29,13 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DEDUP
-from jobs.stages.base import Stage, StageSettings
+from jobs.stages.base import HOLDS_PAIR, Stage, StageSettings, no_columns
 from jobs.stages.components import connected_components
 from udfs import clusters, dedup_batches, dedup_blocks, minhash
 from udfs.dedup_batches import Wanted
 from udfs.folding import CLASSES
 from udfs.minhash import MAX_SHINGLE_CHARS, SketchPlan
+from udfs.sampling import SEPARATOR
 from udfs.settings import OPERATIONAL, Settings
 
 ENTRIES: Final = from_arrow_schema(dedup_blocks.ENTRY)
@@ -124,6 +125,10 @@ class DedupSettings(StageSettings):
         """
         error = math.sqrt(self.threshold * (1 - self.threshold) / (2 * self.bins))
         return self.threshold - (error if self.verify == "estimate" else 0)
+
+    def compared(self, column: str) -> Column:
+        """Return what of a row of the record is compared, in place of ``column``."""
+        return F.col(column)
 
     def plan(self) -> SketchPlan:
         """Return what a sketch is made of under these settings."""
@@ -459,7 +464,15 @@ class InstructionDedupSettings(DedupSettings):
     """Drop pairs whose instruction nearly repeats that of one that is kept."""
 
     threshold: float = Field(0.95, gt=0, le=1)
-    """Least Jaccard similarity of duplicates. High, as two short instructions may differ in one name alone."""
+    """Least Jaccard similarity of duplicates. High, as two short instructions may differ in one name alone.
+    Instructions that a source holds are duplicates only if they are equal, with all that was said before: those of
+    one task differ in their input alone."""
+
+    def compared(self, column: str) -> Column:
+        """Return the instruction; of one that its source holds a digest, which is like no other."""
+        before = F.slice("messages", 1, F.size("messages") - 1)
+        said = F.when(F.size("messages") > 0, F.to_json(before)).otherwise(F.col("instruction"))
+        return F.when(F.expr(HOLDS_PAIR), F.sha2(said, 256)).otherwise(F.col(column))
 
 
 class OutputDedupSettings(DedupSettings):
@@ -467,6 +480,15 @@ class OutputDedupSettings(DedupSettings):
 
     scope: Literal["language", "source", "all"] = "all"
     """Compare outputs within a language, within a source, or all with all."""
+    min_given_chars: int = Field(200, ge=0)
+    """An output of a pair that its source holds is a duplicate only together with its instruction if it is shorter:
+    "yes" answers many questions."""
+
+    def compared(self, column: str) -> Column:
+        """Return the output; of a short one that its source holds a digest of the pair, which is like no other."""
+        is_short = F.expr(HOLDS_PAIR) & (F.char_length(column) < self.min_given_chars)
+        pair = F.sha2(F.concat("instruction", F.lit(SEPARATOR), F.col(column)), 256)
+        return F.when(is_short, pair).otherwise(F.col(column))
 
 
 TARGETS: Final = {
@@ -479,10 +501,17 @@ TARGETS: Final = {
 """What each deduplicating stage compares."""
 
 STAGE, INSTRUCTIONS, OUTPUTS = (
-    Stage(name=name, settings=settings, adds=TARGETS[name].adds, needs=needs, version=minhash.SKETCH_VERSION)
-    for name, settings, needs in (
-        ("dedup", DedupSettings, ()),
-        ("dedup_instructions", InstructionDedupSettings, ("instruction_src",)),
-        ("dedup_outputs", OutputDedupSettings, ("instruction_src",)),
+    Stage(
+        name=name,
+        settings=settings,
+        adds=TARGETS[name].adds,
+        needs=needs,
+        version=minhash.SKETCH_VERSION,
+        of_pairs=of_pairs,
+    )
+    for name, settings, needs, of_pairs in (
+        ("dedup", DedupSettings, (), no_columns),
+        ("dedup_instructions", InstructionDedupSettings, ("instruction_src",), None),
+        ("dedup_outputs", OutputDedupSettings, ("instruction_src",), None),
     )
 )

@@ -29,7 +29,7 @@ from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DEDUP_LINES, join_columns
-from jobs.stages.base import Stage, StageSettings, flag
+from jobs.stages.base import Stage, StageSettings, flag, no_columns
 from udfs import lines, minhash
 from udfs.lines import UnitPlan
 from udfs.settings import OPERATIONAL
@@ -195,4 +195,10 @@ def _document() -> Column:
     return F.xxhash64(F.col("doc_id").cast("string")).alias("_document")
 
 
-STAGE = Stage(name="dedup_lines", settings=DedupLinesSettings, adds=DEDUP_LINES, version=minhash.SKETCH_VERSION)
+STAGE = Stage(
+    name="dedup_lines",
+    settings=DedupLinesSettings,
+    adds=DEDUP_LINES,
+    version=minhash.SKETCH_VERSION,
+    of_pairs=no_columns,
+)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from typing import Final
 
 import pyarrow as pa
 from pydantic import Field
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
@@ -18,6 +19,9 @@ from udfs.arrow import with_columns
 from udfs.generators import Generator, InstructionRequest
 from udfs.generators.template import TemplateSettings
 from udfs.loaded import open_for
+
+SOURCE: Final = "source"
+"""Label of a row whose source holds its instruction."""
 
 
 class InstructSettings(EngineStageSettings):
@@ -49,6 +53,16 @@ def instruct(docs: DataFrame, settings: InstructSettings, resources: Resources) 
         .transform(flag, has_none & F.col("engine_error").isNull(), Reason.NO_INSTRUCTION)
         .drop("engine_error")
     )
+
+
+def of_pairs(resources: Resources) -> Mapping[str, Column]:
+    """Return the columns of rows whose source holds their instruction: that one, as English only where it is."""
+    language = F.coalesce("instruction_language", "language")
+    return {
+        "instruction_src": F.col("instruction"),
+        "instruction_en": F.when(language == resources.pivot, F.col("instruction")),
+        "generator": F.lit(SOURCE),
+    }
 
 
 def _instruct_batches(
@@ -86,4 +100,5 @@ STAGE = Stage(
     needs=("text_en",),
     engines=("engine",),
     labels=("generator",),
+    of_pairs=of_pairs,
 )

@@ -47,7 +47,8 @@ def assign_splits(docs: DataFrame, assigned: DataFrame, seed: int) -> DataFrame:
 def to_pairs(docs: DataFrame, splits: DataFrame) -> DataFrame:
     """Return one pair a document. Input columns: the record after ``screen``; SPLITS. Output columns: PAIRS."""
     return (
-        docs.withColumn("pair_id", F.col("doc_id"))
+        docs.drop("instruction")  # the source's own stands in instruction_src too
+        .withColumn("pair_id", F.col("doc_id"))
         .join(splits.select("pair_id", "split", "split_position"), "pair_id", how="inner")
         .withColumnsRenamed({"instruction_src": "instruction", "text": "output", "text_chars": "output_chars"})
         .select(*PAIRS.fieldNames())

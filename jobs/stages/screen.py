@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -14,7 +15,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SCREEN, join_columns
-from jobs.stages.base import Resources, Stage, StageSettings, flag
+from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings, flag
 from jobs.stages.engines import (
     AnyClassifier,
     AnyIdentifier,
@@ -27,6 +28,7 @@ from udfs.arrow import with_columns
 from udfs.classifiers.transformers import TransformersClassifierSettings
 from udfs.classifiers.wordlist import WordListSettings
 from udfs.embedders.sentence_transformers import SentenceTransformersSettings
+from udfs.identifiers import Identified, Identifier
 from udfs.identifiers.py3langid import Py3langidSettings
 from udfs.loaded import open_for
 from udfs.quality.comet import CometKiwiSettings
@@ -35,7 +37,13 @@ _PROBLEMS = StructType([StructField("format_problem", StringType()), StructField
 
 
 class ScreenSettings(StageSettings):
-    """Check the instruction's language, form and wording; flag words of the list."""
+    """Check the instruction's language, form and wording; flag words of the list.
+
+    Of an instruction that its source holds, its language, the listed words and hate are checked. What asks how an
+    instruction was written and translated is not: its form, requests to summarise or translate (the text is in it),
+    ``min_quality`` and ``min_semantic_similarity``. The hate model reads English, so it scores such a pair only if
+    instruction and output are in the pivot language; others have the word list alone.
+    """
 
     max_instruction_chars: int = Field(1_000, ge=1)
     """Longest instruction that is kept, in Unicode code points."""
@@ -67,7 +75,8 @@ class ScreenSettings(StageSettings):
 def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> DataFrame:
     """Add the screening measures and flag the pairs that break a rule.
 
-    Input columns: language, text, text_en, instruction_en, instruction_src, rejected_for, detail.
+    Input columns: language, text, text_en, instruction, instruction_language, instruction_en, instruction_src,
+    rejected_for, detail.
     Output columns: the same and SCREEN.
     """
     schema = join_columns(docs.schema, SCREEN, _PROBLEMS)
@@ -80,6 +89,7 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
         candidates=resources.candidates,
         order=schema.fieldNames(),
     )
+    is_made = ~F.expr(HOLDS_PAIR)
     untranslated = F.col("copied_word_share") > settings.max_copied_word_share
     asked = F.col("asked_task") if settings.drop_task_requests else F.lit(None)
     flagged = (F.size("flagged_words") > 0) & F.lit(settings.reject_flagged_words)
@@ -104,13 +114,13 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
         )
         .transform(
             flag,
-            F.col("translation_quality") < F.lit(settings.min_quality).cast("double"),
+            is_made & (F.col("translation_quality") < F.lit(settings.min_quality).cast("double")),
             Reason.LOW_QUALITY,
             F.round("translation_quality", 3).cast("string"),
         )
         .transform(
             flag,
-            F.col("semantic_similarity") < F.lit(settings.min_semantic_similarity).cast("double"),
+            is_made & (F.col("semantic_similarity") < F.lit(settings.min_semantic_similarity).cast("double")),
             Reason.UNRELATED,
             F.round("semantic_similarity", 3).cast("string"),
         )
@@ -139,21 +149,35 @@ def _screen_batches(
         texts = batch.column("text").to_pylist()
         english = [text or "" for text in batch.column("instruction_en").to_pylist()]
         instructions = [text or "" for text in batch.column("instruction_src").to_pylist()]
-        found = engine.identify(instructions, languages, candidates=candidates)
+        is_given = batch.column("instruction").is_valid().to_pylist()
+        # Instructions of ours are in few languages, a source's in any.
+        wanted = pc.coalesce(batch.column("instruction_language"), batch.column("language")).to_pylist()
+        found = _identify(engine, instructions, wanted, is_given, candidates)
         pairs = [f"{instruction}\n{text}" for instruction, text in zip(instructions, texts, strict=True)]
-        is_translated = [source != pivot for source in languages]
+        is_translated = [source != pivot and not given for source, given in zip(languages, is_given, strict=True)]
         copied = [
             screening.copied_word_share(pivot_text, instruction) if translated else 0.0
             for pivot_text, instruction, translated in zip(english, instructions, is_translated, strict=True)
         ]
-        problems = [screening.format_problem(text, settings.max_instruction_chars) for text in instructions]
+        problems = [
+            None if given else screening.format_problem(text, settings.max_instruction_chars)
+            for text, given in zip(instructions, is_given, strict=True)
+        ]
+        asked = [None if given else screening.asks_for(text) for text, given in zip(english, is_given, strict=True)]
         scores: list[float | None] = [None] * len(batch)
         if hate:
-            # A source that holds pairs in the pivot language brings no translation.
-            name = "text_en" if "text_en" in batch.schema.names else "text"
-            bodies = batch.column(name).to_pylist()
-            whole = [f"{instruction}\n{body or ''}" for instruction, body in zip(english, bodies, strict=True)]
-            scores = [each.score for each in hate.score(whole)]
+            # A recipe whose documents are all in the pivot language may have no translation.
+            bodies = batch.column("text_en" if "text_en" in batch.schema.names else "text").to_pylist()
+            # What the source holds was not translated: an English pair only if both sides are English.
+            own = [
+                text if instruction and language == pivot else None
+                for text, instruction, language in zip(texts, english, languages, strict=True)
+            ]
+            bodies = [mine if given else body or "" for mine, given, body in zip(own, is_given, bodies, strict=True)]
+            rows = [row for row, body in enumerate(bodies) if body is not None]
+            scored = hate.score([f"{english[row]}\n{bodies[row]}" for row in rows]) if rows else []
+            for row, each in zip(rows, scored, strict=True):
+                scores[row] = each.score
         estimates: list[float | None] = [None] * len(batch)
         if estimator:
             rows = [row for row, translated in enumerate(is_translated) if translated]
@@ -175,7 +199,9 @@ def _screen_batches(
                 "copied_word_share": pa.array(copied, pa.float64()),
                 "flagged_words": pa.array(classifier.flag(pairs, languages), pa.list_(pa.string())),
                 "hate_score": pa.array(scores, pa.float64()),
-                "hate_classifier": pa.array([hate.label if hate else None] * len(batch), pa.string()),
+                "hate_classifier": pa.array(
+                    [hate.label if hate and each is not None else None for each in scores], pa.string()
+                ),
                 "translation_quality": pa.array(estimates, pa.float64()),
                 "quality_estimator": pa.array(
                     [estimator.label if estimator and each is not None else None for each in estimates], pa.string()
@@ -183,10 +209,24 @@ def _screen_batches(
                 "semantic_similarity": pa.array(similarities, pa.float64()),
                 "embedder": pa.array([embedder.label if embedder else None] * len(batch), pa.string()),
                 "format_problem": pa.array(problems, pa.string()),
-                "asked_task": pa.array((screening.asks_for(text) for text in english), pa.string()),
+                "asked_task": pa.array(asked, pa.string()),
             },
             order,
         )
+
+
+def _identify(
+    engine: Identifier, texts: list[str], expected: list[str], is_given: list[bool], candidates: tuple[str, ...]
+) -> list[Identified]:
+    """Identify instructions: those of ours among the languages that they can be in, a source's among all."""
+    found: dict[int, Identified] = {}
+    for considered, rows in (
+        (candidates, [row for row, given in enumerate(is_given) if not given]),
+        (None, [row for row, given in enumerate(is_given) if given]),
+    ):
+        results = engine.identify([texts[row] for row in rows], [expected[row] for row in rows], candidates=considered)
+        found |= dict(zip(rows, results, strict=True))
+    return [found[row] for row in range(len(texts))]
 
 
 def _open_word_list(settings: AnyClassifier, word_lists: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:

@@ -17,7 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import HEALTH, TRANSLATE, join_columns
-from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
+from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag, no_columns
 from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
 from jobs.stages.health import Fault, HealthSettings, flag_faults, from_row, to_arrow
 from udfs.arrow import with_columns
@@ -269,4 +269,5 @@ STAGE = Stage(
     transform=translate,
     engines=("engine",),
     labels=("translator",),
+    of_pairs=no_columns,
 )

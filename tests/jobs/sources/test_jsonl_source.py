@@ -50,6 +50,9 @@ def test_fields_by_the_recipes_names(spark, languages, tmp_path):
         "title": "H",
         "text": "Hola.",
         "text_chars": 5,
+        "instruction": None,
+        "instruction_language": None,
+        "messages": None,
         "rejected_for": [],
         "detail": None,
     }

@@ -1,0 +1,86 @@
+"""Reading of corpora that hold pairs, one record a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.runtime.errors import BackpromptError
+from jobs.sources.base import RECORD_SCHEMA, PairSourceSettings
+from jobs.sources.read_errors import explain_read_error
+from jobs.sources.text import read_pieces
+from udfs.json_lines import keys_of
+from udfs.pairs.lines import BEGINNING_BYTES, PairFormat, read_pairs
+from udfs.records import CorpusFile
+
+JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst)?$")
+JSON_LINES_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2 or .zst"
+_LINES_PROBED: Final = 100
+_KEYS_SHOWN: Final = 20
+
+
+def read_pair_lines(
+    spark: SparkSession,
+    files: Sequence[CorpusFile],
+    settings: PairSourceSettings,
+    form: PairFormat,
+    fields: Sequence[Sequence[str]],
+) -> DataFrame:
+    """Read lines as records.
+
+    Args:
+        spark: the session.
+        files: the files; a file without a language takes it from the records.
+        settings: the source's settings.
+        form: how the corpus writes pairs.
+        fields: of JSON lines, fields that one of the first must have: all of one of these lists.
+
+    Returns:
+        Columns RECORD_FIELDS.
+
+    Raises:
+        BackpromptError: if none of the first lines has the fields.
+    """
+    lines = read_bounded(spark, files, settings, fields)
+    return lines.mapInArrow(partial(read_pairs, files={file.uri: file for file in files}, form=form), RECORD_SCHEMA)
+
+
+def read_bounded(
+    spark: SparkSession, files: Sequence[CorpusFile], settings: PairSourceSettings, fields: Sequence[Sequence[str]]
+) -> DataFrame:
+    """Read lines, of those longer than ``max_record_bytes`` the beginning alone, so that no more reaches Python.
+
+    Returns:
+        Columns value (binary), value_bytes (of the whole line), file_path, file_block_start.
+
+    Raises:
+        BackpromptError: as ``read_pair_lines``.
+    """
+    size = F.length("value")
+    kept = F.when(size > settings.max_record_bytes, F.substring("value", 1, BEGINNING_BYTES)).otherwise(F.col("value"))
+    lines = read_pieces(spark, files).select(
+        kept.alias("value"), size.cast("long").alias("value_bytes"), "file_path", "file_block_start"
+    )
+    if fields:
+        _check_fields(lines, settings, fields)
+    return lines
+
+
+def _check_fields(lines: DataFrame, settings: PairSourceSettings, fields: Sequence[Sequence[str]]) -> None:
+    try:
+        probed = lines.select("value").limit(_LINES_PROBED).collect()
+    except Exception as error:  # Spark passes on whatever Java throws
+        raise explain_read_error(error, settings) or error from error
+    found = [keys for row in probed if (keys := keys_of(bytes(row["value"])))]
+    if found and not any(set(names) <= keys for keys in found for names in fields):
+        wanted = ", or ".join(" and ".join(names) for names in fields)
+        there = ", ".join(sorted(set().union(*found))[:_KEYS_SHOWN])
+        raise BackpromptError(
+            f"Source {settings.name}: none of the first records of {settings.path} has the fields {wanted}. "
+            f"Fields there: {there}. Is it another corpus, or another kind?"
+        )
