@@ -91,7 +91,9 @@ def stream_rows(
                     there = [column for column in columns.values() if column in table.schema_arrow.names]
                     for rows in table.iter_batches(batch_size=_BATCH_ROWS, columns=there):
                         arrays = [
-                            rows.column(column).cast(pa.string()) if column in there else pa.nulls(len(rows), pa.string())
+                            rows.column(column).cast(pa.string())
+                            if column in there
+                            else pa.nulls(len(rows), pa.string())
                             for column in columns.values()
                         ]
                         places = [pa.array([file.uri] * len(rows)), pa.array(range(row, row + len(rows)), pa.int64())]
@@ -175,5 +177,9 @@ def _unpacked(stream: IO[bytes], path: str) -> Any:
 
 
 def _batch(values: Sequence[bytes], file: CorpusFile) -> pa.RecordBatch:
-    columns = [pa.array(values, pa.binary()), pa.array([file.uri] * len(values)), pa.array([0] * len(values), pa.int64())]
+    columns = [
+        pa.array(values, pa.binary()),
+        pa.array([file.uri] * len(values)),
+        pa.array([0] * len(values), pa.int64()),
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)

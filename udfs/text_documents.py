@@ -23,9 +23,7 @@ BLANK_LINE: Final = "\n\n"
 """What documents end with."""
 
 
-def read_text_documents(
-    batches: Iterable[pa.RecordBatch], files: Mapping[str, CorpusFile]
-) -> Iterator[pa.RecordBatch]:
+def read_text_documents(batches: Iterable[pa.RecordBatch], files: Mapping[str, CorpusFile]) -> Iterator[pa.RecordBatch]:
     """Turn what stands between blank lines into records: a document each, its paragraphs lines.
 
     Args:

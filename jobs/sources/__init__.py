@@ -9,10 +9,14 @@ from typing import Annotated, Final
 from pydantic import Field
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.sources import culturax, jsonl, wikipedia
+from jobs.sources import c4, cc100, common_crawl, culturax, jsonl, oscar, wikipedia
+from jobs.sources.c4 import C4Settings
+from jobs.sources.cc100 import Cc100Settings
+from jobs.sources.common_crawl import CommonCrawlSettings
 from jobs.sources.culturax import CulturaxSettings
 from jobs.sources.files import file_sizes, inventory
 from jobs.sources.jsonl import JsonlSettings
+from jobs.sources.oscar import OscarSettings
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
 from udfs.languages import LanguageTable
@@ -30,13 +34,25 @@ __all__ = [
 ]
 
 AnySource = Annotated[
-    WikipediaDumpSettings | WikipediaParquetSettings | CulturaxSettings | JsonlSettings, Field(discriminator="kind")
+    WikipediaDumpSettings
+    | WikipediaParquetSettings
+    | CulturaxSettings
+    | OscarSettings
+    | C4Settings
+    | Cc100Settings
+    | CommonCrawlSettings
+    | JsonlSettings,
+    Field(discriminator="kind"),
 ]
 
 SOURCES: Final[dict[str, ModuleType]] = {
     "wikipedia-dump": wikipedia,
     "wikipedia-parquet": wikipedia,
     "culturax": culturax,
+    "oscar": oscar,
+    "c4": c4,
+    "cc100": cc100,
+    "common-crawl": common_crawl,
     "jsonl": jsonl,
 }
 """The module that reads each kind of source."""
@@ -65,8 +81,8 @@ def read(
 
     Returns:
         The columns of ``DOCUMENTS``, rejected_for and detail. A record that cannot be used is a rejected row that
-        keeps its text: ``source.unreadable``, ``source.missing_text``, ``source.unknown_language`` or
-        ``source.duplicate_id``. Ids are unique among the rows that are alive.
+        keeps its text: ``source.unreadable``, ``source.missing_text``, ``source.unknown_language``,
+        ``source.duplicate_id``, ``source.flagged`` or ``source.not_a_page``; of ``source.too_large`` its beginning. Ids are unique among the rows that are alive.
 
     Raises:
         BackpromptError: if the path, its files, their columns or their languages are not as the settings say. What

@@ -16,7 +16,9 @@ from udfs.languages import LanguageTable
 from udfs.records import CorpusFile
 
 LICENSE: Final = "ODC-BY"
-_FORM: Final = "JSON lines (text, timestamp, url), such as c4-af.tfrecord-00000-of-00064.json.gz or en/c4-train...json.gz"
+_FORM: Final = (
+    "JSON lines (text, timestamp, url), such as c4-af.tfrecord-00000-of-00064.json.gz or en/c4-train...json.gz"
+)
 _NAME: Final = re.compile(r"^c4-([a-z]{2,3}(?:-[A-Z][a-z]{3})?)(?:-validation)?\.tfrecord-")
 _COLUMNS: Final = {"text": "text", "url": "url", "date": "timestamp"}
 # mC4 has Google's older codes. Romanised Russian, Greek, Bulgarian, Hindi, Japanese and Chinese (ru-Latn, ...), hmn and

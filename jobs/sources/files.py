@@ -112,7 +112,7 @@ def wanted_languages(
     Raises:
         BackpromptError: if a code of the settings is not in the table.
     """
-    for key in ("language", "languages"):
+    for key in ("language", "languages", "max_documents"):
         value = getattr(settings, key)
         for code in (value,) if isinstance(value, str) else value or ():
             try:
@@ -150,7 +150,8 @@ def place_files(
     for file in files:
         codes = codes_of(file, settings.path)
         known = next(
-            ((code, found) for code in codes if (found := also.get(code) or _language_of(code, scheme, languages))), None
+            ((code, found) for code in codes if (found := also.get(code) or _language_of(code, scheme, languages))),
+            None,
         )
         if settings.language is not None:
             edition = known[0] if known and known[1] == settings.language else None

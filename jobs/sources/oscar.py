@@ -33,8 +33,10 @@ Warning = Literal["tiny", "short_sentences", "header", "footer", "noisy", "adult
 
 
 class OscarSettings(SourceSettings):
-    """OSCAR 22.01 and 23.01: JSON lines with ``content``, ``warc_headers`` and ``metadata``, one page a line; and the
-    plain text of 2019 and 21.09, in which blank lines stand between documents. ``.gz``, ``.zst``, ``.bz2``, ``.xz``.
+    """OSCAR: the JSON lines of 22.01 and 23.01, the plain text of 2019 and 21.09; also ``.gz``, ``.zst``, ``.bz2``.
+
+    JSON lines have ``content``, ``warc_headers`` and ``metadata``, one page a line; in plain text blank lines stand
+    between documents.
 
     The language is the one of the file's name or folder (``af.txt.gz``, ``af_meta/``), in OSCAR's or GlotLID's codes.
     A page is known by its ``warc-record-id``, a document of plain text by its content.
@@ -74,9 +76,7 @@ def read(
     if lines:
         refused = settings.refuse_warnings
         parts.append(
-            read_json_lines(
-                spark, lines, settings, _COLUMNS, ("text", "id"), {}, _WARNINGS if refused else (), refused
-            )
+            read_json_lines(spark, lines, settings, _COLUMNS, ("text", "id"), {}, _WARNINGS if refused else (), refused)
         )
     records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     return to_documents(records, settings, seed)
