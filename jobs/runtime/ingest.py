@@ -152,13 +152,18 @@ class Ingest:
     def _count(self, source: AnySource) -> dict[str, int]:
         """Return how many documents of each language a source has for the recipe, no more than the recipe's limit."""
         recipe = self.recipe.recipe
-        caps = dict(recipe.max_documents)
-        for language, own in source.max_documents.items():
-            limit = recipe.document_limit(language)
-            caps[language] = own if limit is None else min(own, limit)
-        both = [each for each in (source.max_documents_per_language, recipe.max_documents_per_language) if each]
+        named = {*recipe.max_documents, *source.max_documents}
         limited = source.model_copy(
-            update={"max_documents": caps, "max_documents_per_language": min(both, default=None)}
+            update={
+                "max_documents": {
+                    language: limit
+                    for language in named
+                    if (limit := _least(source.document_limit(language), recipe.document_limit(language))) is not None
+                },
+                "max_documents_per_language": _least(
+                    source.max_documents_per_language, recipe.max_documents_per_language
+                ),
+            }
         )
         try:
             rows = self._read(limited).where(is_sampled()).groupBy("language").agg(F.count_distinct("doc_id")).collect()
@@ -260,6 +265,10 @@ class Ingest:
         unrecorded = written.join(ledger.entered(self.lake, FIRST), "batch_id", how="left_anti")
         for row in unrecorded.orderBy("batch_id").collect():
             self._record(self._batch(row["batch_id"]), datetime.now(UTC))
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def newest_rows(lake: Lake) -> DataFrame:

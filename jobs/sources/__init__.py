@@ -82,7 +82,8 @@ def read(
     Returns:
         The columns of ``DOCUMENTS``, rejected_for and detail. A record that cannot be used is a rejected row that
         keeps its text: ``source.unreadable``, ``source.missing_text``, ``source.unknown_language``,
-        ``source.duplicate_id``, ``source.flagged`` or ``source.not_a_page``; of ``source.too_large`` its beginning. Ids are unique among the rows that are alive.
+        ``source.duplicate_id``, ``source.flagged`` or ``source.not_a_page``; of ``source.too_large`` its beginning.
+        Ids are unique among the rows that are alive.
 
     Raises:
         BackpromptError: if the path, its files, their columns or their languages are not as the settings say. What
