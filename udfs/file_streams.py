@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ _BLOCK_BYTES: Final = 2**20
 _BATCH_BYTES: Final = 16 * 2**20
 _BATCH_ROWS: Final = 200
 _DAMAGES: Final = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, pa.ArrowInvalid)
+_DAMAGE_WORDS: Final = re.compile(r"Invalid data stream|ZSTD decompress|[Tt]runcated compressed stream")
 _SCHEMA: Final = pa.schema([("value", pa.binary()), ("file_path", pa.string()), ("file_block_start", pa.int64())])
 
 
@@ -150,7 +152,7 @@ def _pieces_of(path: str, separator: bytes, max_bytes: int) -> Iterator[bytes]:
             # A separator may stand across the end of the block.
             held = held[-len(separator) :]
     if held and not seen_long:
-        yield bytes(held)
+        yield bytes(held[: max_bytes + 1])
 
 
 def _blocks(path: str) -> Iterator[bytes]:
@@ -162,8 +164,8 @@ def _blocks(path: str) -> Iterator[bytes]:
         except _DAMAGES as error:
             raise DamagedFileError(path, error) from error
         except OSError as error:
-            # bz2 has no error of its own.
-            if "Invalid data stream" not in str(error):
+            # bz2 and Arrow's zstd have no errors of their own.
+            if not _DAMAGE_WORDS.search(str(error)):
                 raise
             raise DamagedFileError(path, error) from error
 

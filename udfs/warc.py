@@ -109,14 +109,14 @@ def _parse(content: bytes, file: CorpusFile, where: str, form: ArchiveFormat) ->
     wanted = WarcRecordType.conversion if is_wet(file.origin) else WarcRecordType.response
     if found.record_type not in (WarcRecordType.conversion, WarcRecordType.response):
         return None
+    if len(content) <= MAX_RECORD_BYTES:
+        _check_length(content, found.headers.get("Content-Length"))
     record = _described(found, file, form)
     if found.record_type != wanted:
         kind = "a page in a file that is named .wet" if is_wet(file.origin) else "a text in a file not named .wet"
         return _rejected(record, NOT_A_PAGE, f"{where}: {kind}")
     if wanted == WarcRecordType.response and (problem := _no_page(found)):
         return _rejected(record, NOT_A_PAGE, f"{where}: {problem}")
-    if len(content) <= MAX_RECORD_BYTES:
-        _check_length(content, found.headers.get("Content-Length"))
     # A few bytes may unpack to many.
     body = found.reader.read(MAX_RECORD_BYTES + 1)
     if max(len(content), len(body)) > MAX_RECORD_BYTES:
@@ -163,7 +163,9 @@ def _no_page(found: Any) -> str | None:
 def _check_length(content: bytes, stated: str | None) -> None:
     """Refuse a record that is shorter or longer than it says: it was cut, or another record begins inside it."""
     there = len(content) - (content.index(_HEADER_END) + len(_HEADER_END))
-    if stated is None or there < int(stated):
+    if stated is None or not stated.isdecimal():
+        raise _BrokenRecord(f"its Content-Length is {stated!r}")
+    if there < int(stated):
         raise _BrokenRecord(f"the record has {there} of {stated} bytes")
     if content[len(content) - there + int(stated) :].strip():
         raise _BrokenRecord(f"the record has {there} bytes and says {stated}")

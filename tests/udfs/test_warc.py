@@ -32,6 +32,7 @@ def record(block, kind="response", length=None, **headers):
         "WARC-Record-ID": "<urn:uuid:1>",
         "WARC-Target-URI": "http://a/",
         "WARC-Date": "2026-01-01T00:00:00Z",
+        "Content-Type": "application/http;msgtype=response" if kind == "response" else "text/plain",
         "Content-Length": str(len(block) if length is None else length),
     } | {name.replace("_", "-"): value for name, value in headers.items()}
     text = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
@@ -79,8 +80,8 @@ def test_texts_of_wet_files_are_taken_as_they_are():
         (record(b"caf\xe9", "conversion"), WET, "source.unreadable", "byte 4 is not UTF-8"),
         (record(http(), length=9999), WARC, "source.unreadable", "bytes"),
         (record(http(), length=60), WARC, "source.unreadable", "and says 60"),
-        (record(http(), length="many"), WARC, "source.unreadable", "Invalid"),
-        (record(http(), Content_Length=None), WARC, "source.unreadable", "Invalid"),
+        (record(http(), length="many"), WARC, "source.unreadable", "Content-Length is 'many'"),
+        (record(http(), Content_Length=None), WARC, "source.unreadable", "Content-Length is None"),
         (b"rubbish", WARC, "source.unreadable", "Invalid"),
         (record(b"text", "conversion"), WET, "source.unknown_language", "is None"),
         (
