@@ -35,7 +35,11 @@ class DamagedFileError(OSError):
 
 
 def stream_pieces(
-    batches: Iterable[pa.RecordBatch], files: Sequence[CorpusFile], separator: bytes, max_bytes: int
+    batches: Iterable[pa.RecordBatch],
+    files: Sequence[CorpusFile],
+    separator: bytes,
+    max_bytes: int,
+    hub_address: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read files as pieces between separators.
 
@@ -44,6 +48,7 @@ def stream_pieces(
         files: the files by number.
         separator: what ends a piece.
         max_bytes: more than that of a piece is passed over.
+        hub_address: of the Hugging Face Hub; None: its own.
 
     Yields:
         Batches of value (binary), file_path (the file's ``uri``) and file_block_start (0).
@@ -56,7 +61,7 @@ def stream_pieces(
             file = files[number]
             values: list[bytes] = []
             held = 0
-            for value in _pieces_of(file.path, separator, max_bytes):
+            for value in _pieces_of(file.path, separator, max_bytes, hub_address):
                 values.append(value)
                 held += len(value)
                 if held > _BATCH_BYTES or len(values) == _BATCH_ROWS:
@@ -67,7 +72,10 @@ def stream_pieces(
 
 
 def stream_rows(
-    batches: Iterable[pa.RecordBatch], files: Sequence[CorpusFile], columns: Mapping[str, str]
+    batches: Iterable[pa.RecordBatch],
+    files: Sequence[CorpusFile],
+    columns: Mapping[str, str],
+    hub_address: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read Parquet files, their columns as strings.
 
@@ -75,6 +83,7 @@ def stream_rows(
         batches: id (long): numbers of files.
         files: the files by number.
         columns: the file's column by the name that it gets; null where a file lacks it.
+        hub_address: of the Hugging Face Hub; None: its own.
 
     Yields:
         Batches of file_path, row_index (long) and ``columns``.
@@ -88,7 +97,7 @@ def stream_rows(
         for number in batch.column("id").to_pylist():
             file, row = files[number], 0
             try:
-                with open_file(file.path) as stream:
+                with open_file(file.path, hub_address) as stream:
                     table = parquet.ParquetFile(stream)
                     there = [column for column in columns.values() if column in table.schema_arrow.names]
                     for rows in table.iter_batches(batch_size=_BATCH_ROWS, columns=there):
@@ -106,13 +115,13 @@ def stream_rows(
                 raise DamagedFileError(file.path, error) from error
 
 
-def open_file(path: str) -> IO[bytes]:
+def open_file(path: str, hub_address: str | None = None) -> IO[bytes]:
     """Open a file on a disk, on the Hugging Face Hub, or in a store that Arrow knows (S3, Azure, GCS, HDFS).
 
     Stores are entered with the credentials that the machine has: Spark's own settings do not reach Python.
     """
     if path.startswith(HUB):
-        return cast(IO[bytes], hub().open(path, "rb", block_size=_BATCH_BYTES))
+        return cast(IO[bytes], hub(hub_address).open(path, "rb", block_size=_BATCH_BYTES))
     if path.startswith("dbfs:/"):
         return open("/dbfs/" + path.removeprefix("dbfs:").lstrip("/"), "rb")
     if path.startswith("file:") or "://" not in path:
@@ -123,21 +132,27 @@ def open_file(path: str) -> IO[bytes]:
     return cast(IO[bytes], system.open_input_file(inside))
 
 
-def hub() -> Any:
-    """Return the file system of the Hugging Face Hub; ``HF_ENDPOINT`` and ``HF_TOKEN`` say where it is and who asks.
+def hub(address: str | None = None) -> Any:
+    """Return the file system of the Hugging Face Hub, entered with ``HF_TOKEN`` or what ``hf auth login`` stored.
+
+    Args:
+        address: of the Hub, or of a mirror; None: its own.
 
     Raises:
         ModuleNotFoundError: if ``huggingface_hub`` is not installed.
     """
     from huggingface_hub import HfFileSystem
 
-    return HfFileSystem()
+    system = HfFileSystem(endpoint=address)
+    # It is one for the whole process, and would remember what a file was in an earlier run.
+    system.invalidate_cache()
+    return system
 
 
-def _pieces_of(path: str, separator: bytes, max_bytes: int) -> Iterator[bytes]:
+def _pieces_of(path: str, separator: bytes, max_bytes: int, hub_address: str | None) -> Iterator[bytes]:
     """Yield the pieces of a file; of one that is longer than ``max_bytes`` its first ``max_bytes + 1`` bytes."""
     held, seen_long = bytearray(), False
-    for block in _blocks(path):
+    for block in _blocks(path, hub_address):
         held += block
         *pieces, rest = bytes(held).split(separator)
         for piece in pieces:
@@ -155,10 +170,10 @@ def _pieces_of(path: str, separator: bytes, max_bytes: int) -> Iterator[bytes]:
         yield bytes(held[: max_bytes + 1])
 
 
-def _blocks(path: str) -> Iterator[bytes]:
+def _blocks(path: str, hub_address: str | None) -> Iterator[bytes]:
     with ExitStack() as stack:
         try:
-            stream = _unpacked(stack.enter_context(open_file(path)), path)
+            stream = _unpacked(stack.enter_context(open_file(path, hub_address)), path)
             while block := stream.read(_BLOCK_BYTES):
                 yield block
         except _DAMAGES as error:

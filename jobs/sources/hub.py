@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,11 @@ def is_on_hub(path: str) -> bool:
     return path.startswith(HUB)
 
 
+def address() -> str | None:
+    """Return the address of the Hub that the driver is set to (``HF_ENDPOINT``); executors are told it."""
+    return os.environ.get("HF_ENDPOINT") or None
+
+
 def list_hub(path: str, source: str) -> list[HubFile]:
     """Return the files below a path of the Hub, sorted.
 
@@ -45,7 +51,7 @@ def list_hub(path: str, source: str) -> list[HubFile]:
             f"pip install 'backprompt[{EXTRA}]', here and on every executor"
         ) from error
     try:
-        system = hub()
+        system = hub(address())
         found = system.glob(path, detail=True) if "*" in path else system.find(path, detail=True)
     except FileNotFoundError:
         found = {}

@@ -24,9 +24,9 @@ from pyspark.sql.types import (
 
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import Reason
+from jobs.sources import hub
 from jobs.sources.base import SourceSettings
 from jobs.sources.files import literal
-from jobs.sources.hub import is_on_hub
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_by_python
 from udfs.file_streams import DamagedFileError, open_file, stream_rows
@@ -66,7 +66,7 @@ def read_parquet(
     Raises:
         BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
     """
-    is_hub = is_on_hub(files[0].path)
+    is_hub = hub.is_on_hub(files[0].path)
     try:
         rows = None if is_hub else spark.read.option("recursiveFileLookup", "true").parquet(*map(_path, files))
         types = {field.name: field.dataType for field in (_hub_schema(files[0]) if rows is None else rows.schema)}
@@ -111,7 +111,7 @@ def _path(file: CorpusFile) -> str:
 def _hub_schema(file: CorpusFile) -> StructType:
     """Return the columns of a file of the Hugging Face Hub, which Spark cannot open."""
     try:
-        with open_file(file.path) as stream:
+        with open_file(file.path, hub.address()) as stream:
             return from_arrow_schema(parquet.read_schema(stream))
     except pa.ArrowInvalid as error:
         raise DamagedFileError(file.path, error) from error

@@ -9,9 +9,9 @@ from typing import Any, Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.sources import hub
 from jobs.sources.base import RECORD_SCHEMA
 from jobs.sources.files import literal
-from jobs.sources.hub import is_on_hub
 from udfs.file_streams import stream_pieces
 from udfs.records import MAX_RECORD_BYTES, CorpusFile
 from udfs.text_documents import BLANK_LINE, read_text_documents
@@ -41,7 +41,7 @@ def read_pieces(
     Returns:
         Columns value (binary: bytes as they stand in the file, which may not be UTF-8), file_path, file_block_start.
     """
-    streamed = [file for file in files if is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK)]
+    streamed = [file for file in files if hub.is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK)]
     read = [file for file in files if file not in streamed]
     parts = []
     if read:
@@ -79,7 +79,7 @@ def read_by_python(
         schema: what it yields.
     """
     numbers = spark.range(0, len(files), 1, numPartitions=len(files))
-    return numbers.mapInArrow(partial(kernel, files=tuple(files)), schema)
+    return numbers.mapInArrow(partial(kernel, files=tuple(files), hub_address=hub.address()), schema)
 
 
 def read_documents(spark: SparkSession, files: Sequence[CorpusFile]) -> DataFrame:

@@ -67,12 +67,12 @@ def test_damaged_archives_are_named(tmp_path, suffix, damage):
 def test_blocks_decide_nothing(content, block, longest):
     whole = b"\n\n".join(content)
 
-    def blocks(path):
+    def blocks(path, _):
         return (whole[at : at + block] for at in range(0, len(whole), block))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_streams, "_blocks", blocks)
-        found = list(file_streams._pieces_of("a", b"\n\n", longest))
+        found = list(file_streams._pieces_of("a", b"\n\n", longest, None))
 
     expected = [piece[: longest + 1] for piece in (whole.split(b"\n\n") if whole else [])]
     assert found == (expected[:-1] if expected and not expected[-1] else expected)
