@@ -37,4 +37,4 @@ def test_the_numbers_of_the_page_are_the_defaults():
     assert rows["natural-instructions"].endswith(f"{tasks.max_instances} of each other")
     assert rows["xp3"] == f"{xp3.max_documents_per_language:,} a language"
     assert rows["flan"].count(f"{flan.max_documents_per_part:,}") == 2
-    assert {each.max_documents for each in first.values()} == {None}
+    assert {each.max_pairs for each in first.values()} == {None}

@@ -9,7 +9,19 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from udfs.records import UNLISTED_LANGUAGE, UNREADABLE, CorpusFile, Record, decode, pieces, place, record_batch
+from udfs.records import (
+    FLAGGED,
+    MAX_RECORD_BYTES,
+    UNLISTED_LANGUAGE,
+    UNREADABLE,
+    CorpusFile,
+    Record,
+    decode,
+    numbered_pieces,
+    place,
+    record_batch,
+    too_large,
+)
 
 _KINDS: Final = {
     dict: "an object",
@@ -33,6 +45,10 @@ class LineFormat:
     ``subsource``; those that the corpus lacks are left out."""
     languages: Mapping[str, str]
     """GlotLID codes by the codes that the field ``language`` holds."""
+    warnings: tuple[str, ...] = ()
+    """Dotted paths of lists in which the corpus warns of a record; not all records have them."""
+    refused: frozenset[str] = frozenset()
+    """Warnings for which a record is rejected."""
 
 
 class UnreadableLine(ValueError):
@@ -52,14 +68,12 @@ def read_lines(
     Yields:
         Batches of ``RECORD_FIELDS``, a row a line that is not blank.
     """
-    part, line = None, 0
-    for batch in batches:
-        records = []
-        for value, address, start in pieces(batch):
-            part, line = (address, start), line + 1 if part == (address, start) else 1
-            if value.strip():
-                records.append(parse_line(value, files[address], place(files[address], start, line), form))
-        yield record_batch(records)
+    for rows in numbered_pieces(batches):
+        yield record_batch(
+            parse_line(value, files[address], place(files[address], start, line), form)
+            for value, address, start, line in rows
+            if value.strip()
+        )
 
 
 def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> Record:
@@ -71,6 +85,8 @@ def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> R
         where: its place, for the detail of a rejection.
         form: which field holds what.
     """
+    if len(line) > MAX_RECORD_BYTES:
+        return too_large(line, file, where)
     text, problem = decode(line.removeprefix(b"\xef\xbb\xbf"))
     record = Record(language=file.language, origin=file.origin, identity=text)
     try:
@@ -78,6 +94,7 @@ def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> R
             raise UnreadableLine(problem)
         fields = load_object(text)
         values = {field: _value(fields, key, field) for field, key in form.columns.items()}
+        warnings = sorted({warning for key in form.warnings for warning in _warnings(fields, key)} & form.refused)
     except UnreadableLine as error:
         record.text, record.reason, record.detail = text, UNREADABLE, f"{where}: {error}"
         return record
@@ -93,6 +110,8 @@ def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> R
         if record.language is None:
             record.reason = UNLISTED_LANGUAGE
             record.detail = f"{where}: {form.columns['language']} is {code!r}"
+    if warnings and record.reason is None:
+        record.reason, record.detail = FLAGGED, f"{where}: the corpus warns: {', '.join(warnings)}"
     return record
 
 
@@ -137,6 +156,15 @@ def _value(record: Mapping[str, Any], key: str, field: str) -> str | None:
         raise UnreadableLine(f"{key} is {kind_of(value)}, not a string")
     if value is not None and (at := lone_surrogate(value)) is not None:
         raise UnreadableLine(f"{key} has half a surrogate pair at character {at + 1}")
+    return value
+
+
+def _warnings(record: Mapping[str, Any], key: str) -> list[str]:
+    value = _find(record, key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise UnreadableLine(f"{key} is {kind_of(value)}, not a list of strings")
     return value
 
 

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from udfs.arrow import with_columns
-from udfs.records import UNREADABLE, CorpusFile, Record, decode, place, record_batch
+from udfs.records import TOO_LARGE, UNREADABLE, CorpusFile, Record, decode, place, record_batch
 from udfs.wikitext import WikiText, read_wikitext
 from udfs.wikitext_kinds import is_disambiguation, is_stub
 from udfs.wikitext_names import REDIRECT_WORDS
@@ -25,7 +25,6 @@ PAGE_END: Final = "</page>"
 """What records of a dump are split at; XML escapes it inside a page."""
 
 # Values of jobs.runtime.reasons.Reason, which code on executors does not import.
-TOO_LARGE: Final = "source.too_large"
 DISAMBIGUATION: Final = "source.disambiguation"
 LIST: Final = "source.list"
 STUB: Final = "source.stub"

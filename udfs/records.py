@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,13 @@ MIXED_LANGUAGE: Final = "mul_Zyyy"
 # Values of jobs.runtime.reasons.Reason, which code on executors does not import.
 UNREADABLE: Final = "source.unreadable"
 UNLISTED_LANGUAGE: Final = "source.unknown_language"
+TOO_LARGE: Final = "source.too_large"
+FLAGGED: Final = "source.flagged"
+NOT_A_PAGE: Final = "source.not_a_page"
+
+MAX_RECORD_BYTES: Final = 16 * 2**20
+"""Longest record of a web corpus that is read. Pages are cut at 1 or 5 MiB by crawlers; what is longer is no text."""
+_KEPT_CHARS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,17 @@ def pieces(batch: pa.RecordBatch) -> Iterator[tuple[bytes, str, int]]:
     return zip(*columns, strict=True)
 
 
+def numbered_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[list[tuple[bytes, str, int, int]]]:
+    """Yield for each batch its pieces: value, file_path, file_block_start, and their number in that part, from 1."""
+    part, number = None, 0
+    for batch in batches:
+        rows = []
+        for value, address, start in pieces(batch):
+            part, number = (address, start), number + 1 if part == (address, start) else 1
+            rows.append((value, address, start, number))
+        yield rows
+
+
 def decode(data: bytes) -> tuple[str, str | None]:
     """Return the text of UTF-8 bytes, and None or what is wrong with them; wrong bytes become U+FFFD."""
     try:
@@ -85,13 +104,32 @@ def decode(data: bytes) -> tuple[str, str | None]:
         return data.decode("utf-8", errors="replace"), f"byte {error.start + 1} is not UTF-8"
 
 
-def place(file: CorpusFile, start: int, line: int | None = None) -> str:
+def too_large(value: bytes, file: CorpusFile, where: str) -> Record:
+    """Return the rejected record for one that is longer than ``MAX_RECORD_BYTES``; it keeps its beginning.
+
+    Args:
+        value: its bytes, or as many of them as were read.
+        file: its file.
+        where: its place.
+    """
+    return Record(
+        language=file.language,
+        origin=file.origin,
+        identity=hashlib.sha256(value).hexdigest(),
+        text=decode(value[: 4 * _KEPT_CHARS])[0][:_KEPT_CHARS],
+        reason=TOO_LARGE,
+        detail=f"{where}: longer than {MAX_RECORD_BYTES:,} bytes",
+    )
+
+
+def place(file: CorpusFile, start: int, line: int | None = None, unit: str = "line") -> str:
     """Say where a record stands, ``"ca/part.jsonl, line 17"``.
 
     Args:
         file: its file.
         start: first byte of the part of the file that the task reads; lines are counted from there.
         line: number of its line in that part, from 1; None where a record is no line.
+        unit: what is counted where it is not lines.
     """
     after = f" after byte {start}" if start else ""
-    return f"{file.origin}, line {line}{after}" if line is not None else f"{file.origin}{',' if after else ''}{after}"
+    return f"{file.origin}, {unit} {line}{after}" if line is not None else f"{file.origin}{',' if after else ''}{after}"

@@ -154,7 +154,12 @@ def sample_documents(
         for language, files in list(corpus.by_language().items())[:wanted]:
             file, size = min(files, key=lambda item: item[1])
             part = corpus.source.model_copy(
-                update={"path": file.path, "language": language or corpus.source.language, "on_missing": "keep"}
+                update={
+                    "path": file.path,
+                    "language": language or corpus.source.language,
+                    "on_missing": "keep",
+                    "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
+                }
             )
             if not corpus.holds_pairs:
                 tables.append(_first_documents(spark, recipe, part, each))
@@ -166,6 +171,10 @@ def sample_documents(
     for name, found in incoming(ingest).items():
         new = {language: count.new + count.changed for language, count in found.items()}
         counts.add(new, small[name].holds_pairs)
+    counts.documents = {
+        language: number if (limit := recipe.recipe.document_limit(language)) is None else min(number, limit)
+        for language, number in counts.documents.items()
+    }
     if not tables:
         return pa.table({"language": pa.array([], pa.string())}), counts
     # One schema: sources differ in what they say can be null.
@@ -193,8 +202,12 @@ def _documents(spark: SparkSession, recipe: LoadedRecipe, source: AnySource) -> 
 
 def _first_documents(spark: SparkSession, recipe: LoadedRecipe, source: AnySource, each: int) -> pa.Table:
     """Return the living documents that a run takes first, at most ``each`` a language."""
-    cap = min(each, source.max_documents_per_language or each)
-    capped = source.model_copy(update={"max_documents_per_language": cap})
+    capped = source.model_copy(
+        update={
+            "max_documents_per_language": min(each, source.max_documents_per_language or each),
+            "max_documents": {language: min(each, cap) for language, cap in source.max_documents.items()},
+        }
+    )
     try:
         alive = _documents(spark, recipe, capped).where(F.size("rejected_for") == 0)
         found: pa.Table = alive.orderBy(sampling_position("doc_id", recipe.recipe.seed), "doc_id").toArrow()
@@ -205,8 +218,11 @@ def _first_documents(spark: SparkSession, recipe: LoadedRecipe, source: AnySourc
 
 def _projected(spark: SparkSession, recipe: LoadedRecipe, part: AnySource, times: float) -> dict[str, int]:
     """Return a file's documents by language, times what the corpus has of such files; the source's limit counts."""
-    uncapped = part.model_copy(update={"max_documents_per_language": None})
+    uncapped = part.model_copy(update={"max_documents_per_language": None, "max_documents": {}})
     rows = _documents(spark, recipe, uncapped).groupBy("language").count().collect()
     numbers = {row["language"]: round(row["count"] * times) for row in rows}
-    cap = part.max_documents_per_language
-    return {language: number if cap is None else min(number, cap) for language, number in numbers.items()}
+    limits = {language: part.document_limit(language) for language in numbers}
+    return {
+        language: number if (limit := limits[language]) is None else min(number, limit)
+        for language, number in numbers.items()
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -19,8 +19,10 @@ from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.sources import AnySource, explain_read_error, inventory, read
-from jobs.sources.sampling import sampling_position
+from jobs.sources.base import PairSourceSettings
+from jobs.sources.sampling import is_sampled, sampling_position
 from jobs.stages.base import Resources
+from udfs.sampling import shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Ingest:
     may_begin: Callable[[], None]
     may_be_unentered: bool = True
     starts_anew: bool = False
+    _shares: dict[str, dict[str, int]] = field(default_factory=dict, init=False)
 
     def go(self) -> Iterator[int]:
         """Append the documents that the table does not hold in this revision, a commit a corpus; yields their numbers.
@@ -119,8 +122,59 @@ class Ingest:
         return is_there and self.lake.properties(FIRST).get(f"seen.{source.name}") == state
 
     def _documents(self, source: AnySource) -> DataFrame:
+        if self.recipe.recipe.is_shared and not isinstance(source, PairSourceSettings):
+            limits = dict(source.max_documents) | self._shared_limits()[source.name]
+            source = source.model_copy(update={"max_documents": limits})
+        return self._read(source)
+
+    def _read(self, source: AnySource) -> DataFrame:
         recipe = self.recipe.recipe
         return read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
+
+    def _shared_limits(self) -> dict[str, dict[str, int]]:
+        """Return what each source gives of each language to the recipe's limits, by source and language.
+
+        Counts the documents of all sources, once. What a source gives follows from the corpora alone, not from what
+        the lake holds, so that a lake that is made anew is the same.
+        """
+        if not self._shares:
+            recipe = self.recipe.recipe
+            # Pairs that a source brings itself are not what the recipe limits.
+            sources = [source for source in recipe.sources if not isinstance(source, PairSourceSettings)]
+            counts = {source.name: self._count(source) for source in sources}
+            weights = {source.name: source.weight for source in sources}
+            self._shares.update({name: {} for name in counts})
+            for language in sorted({language for each in counts.values() for language in each}):
+                limit = recipe.document_limit(language)
+                if limit is not None:
+                    there = {name: each[language] for name, each in counts.items() if language in each}
+                    for name, share in shares(there, weights, limit).items():
+                        self._shares[name][language] = share
+        return self._shares
+
+    def _count(self, source: AnySource) -> dict[str, int]:
+        """Return how many documents of each language a source has for the recipe, no more than the recipe's limit."""
+        recipe = self.recipe.recipe
+        named = {*recipe.max_documents, *source.max_documents}
+        limited = source.model_copy(
+            update={
+                "max_documents": {
+                    language: limit
+                    for language in named
+                    if (limit := _least(source.document_limit(language), recipe.document_limit(language))) is not None
+                },
+                "max_documents_per_language": _least(
+                    source.max_documents_per_language, recipe.max_documents_per_language
+                ),
+            }
+        )
+        try:
+            rows = self._read(limited).where(is_sampled()).groupBy("language").agg(F.count_distinct("doc_id")).collect()
+        except BackpromptError:
+            raise
+        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
+            raise explain_read_error(error, source) or error from error
+        return {row[0]: row[1] for row in rows}
 
     def _known(self, source: AnySource) -> DataFrame:
         # The newest revision, so that a document that is changed and changed back is new each time.
@@ -180,11 +234,20 @@ class Ingest:
 
     def _state(self, source: AnySource) -> str | None:
         """Return a hash of all that decides which documents a corpus gives; None if its files cannot be listed."""
-        files = inventory(self.spark, source)
-        if files is None:
-            return None
         recipe = self.recipe.recipe
-        decisive = [files, source.model_dump_json(), recipe.seed, recipe.languages, read_conf("languages.csv")]
+        # What a source gives to shared limits depends on what the others have.
+        files = [inventory(self.spark, each) for each in (recipe.sources if recipe.is_shared else (source,))]
+        if None in files:
+            return None
+        limits = [recipe.max_documents_per_language, recipe.max_documents, *(each.weight for each in recipe.sources)]
+        decisive = [
+            *files,
+            limits if recipe.is_shared else None,
+            source.model_dump_json(),
+            recipe.seed,
+            recipe.languages,
+            read_conf("languages.csv"),
+        ]
         return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
     def _batch(self, batch_id: int) -> BatchId:
@@ -205,6 +268,10 @@ class Ingest:
         unrecorded = written.join(ledger.entered(self.lake, FIRST), "batch_id", how="left_anti")
         for row in unrecorded.orderBy("batch_id").collect():
             self._record(self._batch(row["batch_id"]), datetime.now(UTC))
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def newest_rows(lake: Lake) -> DataFrame:

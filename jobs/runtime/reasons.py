@@ -20,6 +20,8 @@ class Reason(StrEnum):
     UNREADABLE = "source.unreadable", "the corpus's record could not be read"
     MISSING_TEXT = "source.missing_text", "the record has no text"
     UNKNOWN_LANGUAGE = "source.unknown_language", "the record's language code is not in conf/languages.csv"
+    FLAGGED = "source.flagged", "the corpus itself warns of the record, and the recipe refuses that warning"
+    NOT_A_PAGE = "source.not_a_page", "the archive's record is no page of HTML or text that the server found"
     DUPLICATE_ID = "source.duplicate_id", "another record of the corpus has the same key and other content"
     TOO_LARGE = "source.too_large", "the corpus's record is larger than the source takes; its beginning is kept"
     DISAMBIGUATION = "source.disambiguation", "the page only says which articles a name may mean"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import yaml
 from pydantic import Field, ValidationError, create_model
@@ -49,6 +49,11 @@ class Recipe(Settings):
     """GlotLID code of the language instructions are written in."""
     languages: tuple[str, ...] = ()
     """GlotLID codes the run is restricted to; empty: every language the corpora hold."""
+    max_documents_per_language: int | None = Field(None, ge=1)
+    """At most so many documents a language of all sources together, shared by their weights; what one has too few for
+    goes to the others; sources of pairs have no part in it. null: no limit. Spark reads the corpora once more."""
+    max_documents: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Limits of single languages, by GlotLID code, instead of max_documents_per_language."""
     sources: tuple[AnySource, ...] = Field(min_length=1)
     """The corpora."""
     stages: _Stages
@@ -58,6 +63,15 @@ class Recipe(Settings):
     stand_in: str = ""
     """A sentence printed with every summary, for recipes whose engines do not make training-grade rows."""
     path: str = ""
+
+    @property
+    def is_shared(self) -> bool:
+        """Say whether the sources share limits."""
+        return self.max_documents_per_language is not None or bool(self.max_documents)
+
+    def document_limit(self, language: str) -> int | None:
+        """Return how many documents of a language all sources together may give; None: any number."""
+        return self.max_documents.get(language, self.max_documents_per_language)
 
 
 class LoadedRecipe:
@@ -259,6 +273,7 @@ def _check_names(recipe: LoadedRecipe, root: Any) -> None:
     path, table = recipe.recipe.path, language_table()
     codes: list[tuple[str, int | None, str]] = [("pivot", None, recipe.recipe.pivot)]
     codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
+    codes += [("max_documents", None, code) for code in recipe.recipe.max_documents]
     for key, at, code in codes:
         if code not in table:
             line = _line(root, (key,) if at is None else (key, at))

@@ -9,7 +9,24 @@ from typing import Annotated, Final
 from pydantic import Field
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.sources import culturax, flan, instructions, jsonl, natural_instructions, oasst, wikihow, wikipedia, xp3
+from jobs.sources import (
+    c4,
+    cc100,
+    common_crawl,
+    culturax,
+    flan,
+    instructions,
+    jsonl,
+    natural_instructions,
+    oasst,
+    oscar,
+    wikihow,
+    wikipedia,
+    xp3,
+)
+from jobs.sources.c4 import C4Settings
+from jobs.sources.cc100 import Cc100Settings
+from jobs.sources.common_crawl import CommonCrawlSettings
 from jobs.sources.culturax import CulturaxSettings
 from jobs.sources.files import file_sizes, inventory
 from jobs.sources.flan import FlanSettings
@@ -17,6 +34,7 @@ from jobs.sources.instructions import InstructionSettings
 from jobs.sources.jsonl import JsonlSettings
 from jobs.sources.natural_instructions import NaturalInstructionsSettings
 from jobs.sources.oasst import OasstSettings
+from jobs.sources.oscar import OscarSettings
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.wikihow import WikiHowSettings
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
@@ -39,6 +57,10 @@ AnySource = Annotated[
     WikipediaDumpSettings
     | WikipediaParquetSettings
     | CulturaxSettings
+    | OscarSettings
+    | C4Settings
+    | Cc100Settings
+    | CommonCrawlSettings
     | JsonlSettings
     | WikiHowSettings
     | NaturalInstructionsSettings
@@ -53,6 +75,10 @@ SOURCES: Final[dict[str, ModuleType]] = {
     "wikipedia-dump": wikipedia,
     "wikipedia-parquet": wikipedia,
     "culturax": culturax,
+    "oscar": oscar,
+    "c4": c4,
+    "cc100": cc100,
+    "common-crawl": common_crawl,
     "jsonl": jsonl,
     "wikihow": wikihow,
     "natural-instructions": natural_instructions,
@@ -87,8 +113,10 @@ def read(
 
     Returns:
         The columns of ``DOCUMENTS``, rejected_for and detail. A record that cannot be used is a rejected row that
-        keeps its text: ``source.unreadable``, ``source.missing_text``, ``source.unknown_language`` or
-        ``source.duplicate_id``. Ids are unique among the rows that are alive.
+        keeps its text: ``source.unreadable``, ``source.missing_text``, ``source.unknown_language``,
+        ``source.duplicate_id``, ``source.flagged``, ``source.not_a_page``, ``source.disambiguation``, ``source.list``
+        or ``source.stub``; of ``source.too_large`` its beginning.
+        Ids are unique among the rows that are alive.
 
     Raises:
         BackpromptError: if the path, its files, their columns or their languages are not as the settings say. What

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DOCUMENTS, MESSAGES
-from jobs.sources.sampling import keep_first, sample
+from jobs.sources.sampling import SampleSize, sample
 from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE
 from udfs.sampling import SEPARATOR
 from udfs.settings import OPERATIONAL, Settings
@@ -53,15 +53,45 @@ class SourceSettings(Settings):
     """Share of the corpus to take, chosen by a hash of the id: a larger share takes the same documents and more."""
     max_documents_per_language: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """At most so many documents a language, chosen the same way; null: no limit. Spark reads the corpus once more."""
+    max_documents: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict, json_schema_extra=OPERATIONAL)
+    """Limits of single languages, by GlotLID code, instead of max_documents_per_language; 0 leaves one out."""
+    min_documents_per_language: int = Field(0, ge=0, json_schema_extra=OPERATIONAL)
+    """At least so many documents a language, or all that it has, whatever sample_rate is."""
+    leave_out_languages_below: int = Field(0, ge=0, json_schema_extra=OPERATIONAL)
+    """Languages of which the corpus has fewer documents are left out; 0: none is."""
+    weight: float = Field(1.0, gt=0, json_schema_extra=OPERATIONAL)
+    """The source's part in the recipe's max_documents_per_language, against the other sources of a language."""
     on_missing: Literal["keep", "remove"] = Field("keep", json_schema_extra=OPERATIONAL)
     """What becomes of a document that the corpus, or the sample of it, no longer holds: ``remove`` takes it and its
     pair out of every table, and reads the corpus once more."""
+
+    @property
+    def sample_size(self) -> SampleSize:
+        """Return how much the settings take."""
+        return SampleSize(
+            rate=self.sample_rate,
+            cap=self.max_documents_per_language,
+            caps=self.max_documents,
+            floor=self.min_documents_per_language,
+            smallest=self.leave_out_languages_below,
+        )
+
+    def document_limit(self, language: str) -> int | None:
+        """Return how many documents of a language the settings allow; None: any number."""
+        return self.max_documents.get(language, self.max_documents_per_language)
+
+    @model_validator(mode="after")
+    def _floor_is_below_cap(self) -> Self:
+        cap, floor = self.max_documents_per_language, self.min_documents_per_language
+        if cap is not None and floor > cap:
+            raise ValueError(f"min_documents_per_language ({floor}) is more than max_documents_per_language ({cap})")
+        return self
 
 
 class PairSourceSettings(SourceSettings):
     """Settings of sources that hold pairs: each row brings its instruction, and enters at the stage ``screen``."""
 
-    max_documents: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
+    max_pairs: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """At most so many pairs of the whole corpus, chosen by a hash of the id, so that languages keep their shares;
     null: no limit."""
     max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
@@ -69,7 +99,7 @@ class PairSourceSettings(SourceSettings):
 
     def caps(self) -> tuple[tuple[Column, int | None], ...]:
         """Return the limits of the sample beside that a language; see ``to_documents``."""
-        return ((F.lit(""), self.max_documents),)
+        return ((F.lit(""), self.max_pairs),)
 
 
 def to_documents(
@@ -93,9 +123,10 @@ def to_documents(
     """
     docs = with_ids(records, settings.name)
     if seed is not None:
-        docs = sample(docs, seed, settings.sample_rate, settings.max_documents_per_language)
+        docs = sample(docs, seed, settings.sample_size)
         for group, cap in caps:
-            docs = docs if cap is None else keep_first(docs, seed, cap, group)
+            grouped = docs.withColumn("_part", group)
+            docs = sample(grouped, seed, SampleSize(cap=cap), group=("_part",)).drop("_part")
     if convert is not None:
         docs = convert(docs)
     docs = flag_missing_text(docs).transform(with_terms, settings)

@@ -6,9 +6,10 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Final
 
 from pyspark.sql import SparkSession
@@ -16,6 +17,7 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.errors import BackpromptError
 from jobs.sources.base import SourceSettings
+from jobs.sources.hub import is_on_hub, list_hub
 from jobs.sources.read_errors import first_line, is_missing_path
 from udfs.languages import LanguageTable, Scheme, UnknownLanguageError
 from udfs.records import CorpusFile
@@ -31,6 +33,7 @@ _PART_NAME: Final = re.compile(r"^([a-z][a-z-]*?)_part_\d+")
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*:(?://[^/]*)?")
 _SHOWN: Final = 5
 _BZIP2_MAGIC: Final = b"BZh"
+NO_CODES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def literal(path: str) -> str:
@@ -55,17 +58,18 @@ def list_files(
     Raises:
         BackpromptError: if the path is missing or cannot be listed, or no file fits.
     """
-    listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:
-        found = listing.load(literal(settings.path)).select(F.col("_metadata.file_path").alias("uri"), "path").collect()
+        found = _listed(spark, settings)
+    except BackpromptError:
+        raise
     except Exception as error:  # Spark passes on whatever the file system throws
         reason = "there is nothing" if is_missing_path(error) else f"it cannot be listed ({first_line(error)})"
         raise BackpromptError(f"Source {settings.name}: {settings.path}: {reason}. Expected: {expected}") from error
-    origins = _origins([row["path"] for row in found], settings.path)
+    origins = _origins([file.path for file in found], settings.path)
     files = [
-        CorpusFile(row["uri"], row["path"], origin)
-        for row, origin in zip(found, origins, strict=True)
-        if pattern.search(PurePosixPath(row["path"]).name)
+        CorpusFile(file.uri, file.path, origin)
+        for file, origin in zip(found, origins, strict=True)
+        if pattern.search(PurePosixPath(file.path).name)
     ]
     if not files:
         there = (
@@ -83,20 +87,16 @@ def inventory(spark: SparkSession, settings: SourceSettings) -> str | None:
 
     A corpus with the inventory it had before holds nothing new.
     """
-    listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:
-        found = listing.load(literal(settings.path)).select("path", "length", "modificationTime").collect()
+        files = sorted((file.path, file.bytes, file.version) for file in _listed(spark, settings))
     except Exception:  # what is wrong is for the reader to say
         return None
-    files = sorted((row["path"], row["length"], row["modificationTime"].isoformat()) for row in found)
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def file_sizes(spark: SparkSession, settings: SourceSettings) -> dict[str, int]:
     """Return the bytes of every file at the corpus's path, by the path as ``CorpusFile`` has it."""
-    listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    found = listing.load(literal(settings.path)).select("path", "length").collect()
-    return {row["path"]: row["length"] for row in found}
+    return {file.path: file.bytes for file in _listed(spark, settings)}
 
 
 def wanted_languages(
@@ -112,7 +112,7 @@ def wanted_languages(
     Raises:
         BackpromptError: if a code of the settings is not in the table.
     """
-    for key in ("language", "languages"):
+    for key in ("language", "languages", "max_documents"):
         value = getattr(settings, key)
         for code in (value,) if isinstance(value, str) else value or ():
             try:
@@ -130,6 +130,7 @@ def place_files(
     wanted: frozenset[str] | None,
     scheme: Scheme,
     codes_of: Callable[[CorpusFile, str], list[str]],
+    also: Mapping[str, str] = NO_CODES,
 ) -> list[CorpusFile]:
     """Give every file its language, and leave out those in languages that are not wanted.
 
@@ -140,6 +141,7 @@ def place_files(
         wanted: the languages to take, or None for all.
         scheme: codes that folders or names are in; the table's own are understood too.
         codes_of: what of a file may be its language code, most likely first, given the corpus's path.
+        also: GlotLID codes by codes that the corpus writes otherwise than ``scheme``.
 
     Raises:
         BackpromptError: if a file's language is not known, or none of the files is in a wanted language.
@@ -147,7 +149,10 @@ def place_files(
     placed = []
     for file in files:
         codes = codes_of(file, settings.path)
-        known = next(((code, found) for code in codes if (found := _language_of(code, scheme, languages))), None)
+        known = next(
+            ((code, found) for code in codes if (found := also.get(code) or _language_of(code, scheme, languages))),
+            None,
+        )
         if settings.language is not None:
             edition = known[0] if known and known[1] == settings.language else None
             placed.append(replace(file, language=settings.language, edition=edition))
@@ -165,6 +170,24 @@ def folder_codes(file: CorpusFile, path: str) -> list[str]:
     part_name = _PART_NAME.match(origin.name)
     codes = [_DATE_PREFIX.sub("", _PARTITION_PREFIX.sub("", part)) for part in reversed(parts)]
     return codes + ([part_name[1]] if part_name else [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    uri: str
+    path: str
+    bytes: int
+    version: str
+    """Changes when the file's content does."""
+
+
+def _listed(spark: SparkSession, settings: SourceSettings) -> list[_Listed]:
+    if is_on_hub(settings.path):
+        found = list_hub(settings.path, settings.name)
+        return [_Listed(file.path, file.path, file.bytes, file.version) for file in found]
+    listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(literal(settings.path))
+    rows = listing.select(F.col("_metadata.file_path").alias("uri"), "path", "length", "modificationTime").collect()
+    return [_Listed(row["uri"], row["path"], row["length"], row["modificationTime"].isoformat()) for row in rows]
 
 
 def _language_of(code: str, scheme: Scheme, languages: LanguageTable) -> str | None:

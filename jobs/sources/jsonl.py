@@ -17,11 +17,11 @@ from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_pieces
 from udfs.json_lines import LineFormat, keys_of, read_lines
 from udfs.languages import LanguageTable, Scheme
-from udfs.records import CorpusFile
+from udfs.records import MAX_RECORD_BYTES, CorpusFile
 from udfs.settings import Settings
 
-JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst)?$")
-_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2 or .zst"
+JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst|\.xz)?$")
+_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2, .zst or .xz"
 # Lines looked at before the run for the fields that the recipe names.
 _LINES_PROBED: Final = 100
 _KEYS_SHOWN: Final = 20
@@ -91,6 +91,8 @@ def read_json_lines(
     columns: Mapping[str, str],
     required: Sequence[str],
     languages: Mapping[str, str],
+    warnings: Sequence[str] = (),
+    refused: Sequence[str] = (),
 ) -> DataFrame:
     """Read JSON lines as records.
 
@@ -104,6 +106,8 @@ def read_json_lines(
         columns: key or dotted path in the objects by role, see ``LineFormat``.
         required: roles that the first lines must have.
         languages: GlotLID codes by the codes that the records hold.
+        warnings: dotted paths of lists in which the corpus warns of a record.
+        refused: warnings for which records are rejected.
 
     Returns:
         Columns RECORD_FIELDS, a row a line that is not blank.
@@ -111,9 +115,9 @@ def read_json_lines(
     Raises:
         BackpromptError: if none of the first lines has a required field.
     """
-    lines = read_pieces(spark, files)
+    lines = read_pieces(spark, files, max_bytes=MAX_RECORD_BYTES)
     _check_fields(lines, settings, columns, required)
-    form = LineFormat(dict(columns), dict(languages))
+    form = LineFormat(dict(columns), dict(languages), tuple(warnings), frozenset(refused))
     parse = partial(read_lines, files={file.uri: file for file in files}, form=form)
     return lines.mapInArrow(parse, RECORD_SCHEMA)
 

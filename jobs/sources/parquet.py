@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
+import pyarrow as pa
+from pyarrow import parquet
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import (
     BinaryType,
     DataType,
     DateType,
     IntegralType,
     StringType,
+    StructType,
     TimestampNTZType,
     TimestampType,
 )
 
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import Reason
+from jobs.sources import hub
 from jobs.sources.base import SourceSettings
 from jobs.sources.files import literal
 from jobs.sources.read_errors import explain_read_error
-from udfs.records import RECORD_FIELDS, CorpusFile
+from jobs.sources.text import read_by_python
+from udfs.file_streams import DamagedFileError, open_file, stream_rows
+from udfs.records import MAX_RECORD_BYTES, RECORD_FIELDS, CorpusFile
 
 # Types taken as text beside strings: ids are numbers, and dates are dates, in some copies of a corpus.
 _ALSO: Final[dict[str, tuple[type[DataType], ...]]] = {
@@ -30,8 +38,7 @@ _ALSO: Final[dict[str, tuple[type[DataType], ...]]] = {
     "date": (TimestampType, TimestampNTZType, DateType),
 }
 
-MAX_TEXT_BYTES: Final = 16 * 2**20
-"""Largest text that is taken; what is larger is no document, and Python would hold it several times over."""
+
 _KEPT_CHARS: Final = 1_000
 
 
@@ -58,23 +65,29 @@ def read_parquet(
 
     Returns:
         Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes; one
-        whose text is larger than ``MAX_TEXT_BYTES`` is rejected and keeps its beginning.
+        whose text is larger than ``MAX_RECORD_BYTES`` is rejected and keeps its beginning.
 
     Raises:
         BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
     """
+    is_hub = hub.is_on_hub(files[0].path)
     try:
-        rows = spark.read.option("recursiveFileLookup", "true").parquet(*[literal(file.path) for file in files])
-        types = {field.name: field.dataType for field in rows.schema.fields}
-    except Exception as error:  # Spark reads a footer here, and passes on whatever Java throws
+        rows = None if is_hub else spark.read.option("recursiveFileLookup", "true").parquet(*map(_path, files))
+        types = {field.name: field.dataType for field in (_hub_schema(files[0]) if rows is None else rows.schema)}
+    except Exception as error:  # a footer is read here; Spark passes on whatever Java throws
         raise explain_read_error(error, settings) or error from error
     found = {role: column for role, column in columns.items() if column in types}
     _check_columns(columns, types, required, settings)
-    raw = rows.select(
-        "_metadata.file_path",
-        "_metadata.row_index",
-        *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
-    )
+    if rows is None:
+        names = {f"raw_{role}": column for role, column in found.items()}
+        schema = ", ".join(["file_path string", "row_index long", *(f"{name} string" for name in names)])
+        raw = read_by_python(spark, files, partial(stream_rows, columns=names), schema)
+    else:
+        raw = rows.select(
+            "_metadata.file_path",
+            "_metadata.row_index",
+            *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
+        )
     placed = raw.join(F.broadcast(_places(spark, files)), "file_path", how="left")
     if languages is not None:
         placed = placed.join(F.broadcast(_codes(spark, languages)), "raw_language", how="left")
@@ -94,6 +107,19 @@ def read_parquet(
         "detail": detail,
     }
     return placed.select(*[fields.get(name, F.lit(None)).cast("string").alias(name) for name in RECORD_FIELDS])
+
+
+def _path(file: CorpusFile) -> str:
+    return literal(file.path)
+
+
+def _hub_schema(file: CorpusFile) -> StructType:
+    """Return the columns of a file of the Hugging Face Hub, which Spark cannot open."""
+    try:
+        with open_file(file.path, hub.address()) as stream:
+            return from_arrow_schema(parquet.read_schema(stream))
+    except pa.ArrowInvalid as error:
+        raise DamagedFileError(file.path, error) from error
 
 
 def _check_columns(
@@ -140,13 +166,15 @@ def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) ->
         reason = F.when(is_wrong, F.lit(Reason.UNREADABLE.value)).otherwise(reason)
         detail = F.when(is_wrong, F.concat(where, F.lit(f": column {column} is not UTF-8"))).otherwise(detail)
     size = F.format_number(F.octet_length("raw_text"), 0)
-    too_large = F.concat(where, F.lit(f": {found['text']} has "), size, F.lit(f" bytes, more than {MAX_TEXT_BYTES:,}"))
+    too_large = F.concat(
+        where, F.lit(f": {found['text']} has "), size, F.lit(f" bytes, more than {MAX_RECORD_BYTES:,}")
+    )
     reason = F.when(_is_too_large(), F.lit(Reason.TOO_LARGE.value)).otherwise(reason)
     return reason, F.when(_is_too_large(), too_large).otherwise(detail)
 
 
 def _is_too_large() -> Column:
-    return F.coalesce(F.octet_length("raw_text") > MAX_TEXT_BYTES, F.lit(False))
+    return F.coalesce(F.octet_length("raw_text") > MAX_RECORD_BYTES, F.lit(False))
 
 
 # Spark does not check the bytes of Parquet's strings, and Python workers fail on a whole batch with a wrong one.

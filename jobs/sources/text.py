@@ -2,36 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.sources import hub
+from jobs.sources.base import RECORD_SCHEMA
 from jobs.sources.files import literal
-from udfs.records import CorpusFile
+from udfs.file_streams import stream_pieces
+from udfs.records import MAX_RECORD_BYTES, CorpusFile
+from udfs.text_documents import BLANK_LINE, read_text_documents
+
+TEXT_PARTS: Final = r"(?:\.gz|\.bz2|\.zst|\.xz)?"
+"""Pattern of what may stand behind the ending of a text file: how it is packed."""
+
+_UNKNOWN_TO_SPARK: Final = ".xz"
 
 
-def read_pieces(spark: SparkSession, files: Sequence[CorpusFile], separator: str | None = None) -> DataFrame:
+def read_pieces(
+    spark: SparkSession, files: Sequence[CorpusFile], separator: str | None = None, max_bytes: int | None = None
+) -> DataFrame:
     r"""Read files as pieces between separators.
 
     Plain and bzip2 files are split over tasks. Hadoop's reader neither loses nor cuts a piece at a split, with
     separators of several bytes too; up to Hadoop 3.3.4 (Spark 3.5) it gives a piece twice where its separator stands
     just behind the border of a bzip2 block (HADOOP-18321). Sources drop such copies as rows with the same id and
-    content.
+    content. Files that Hadoop cannot read, xz and those of the Hugging Face Hub, are read by Python, one a task.
 
     Args:
         spark: the session.
         files: the files.
         separator: what ends a piece; None: ends of lines.
+        max_bytes: of a longer piece no more than its first ``max_bytes + 1`` bytes go on; None: no limit.
 
     Returns:
         Columns value (binary: bytes as they stand in the file, which may not be UTF-8), file_path, file_block_start,
         file_block_length, file_size (bytes). Rows of a part of a file come together and in order.
     """
-    reader = spark.read.option("recursiveFileLookup", "true")
-    if separator is not None:
-        reader = reader.option("lineSep", separator)
-    return reader.text([literal(file.path) for file in files]).select(
-        F.col("value").cast("binary").alias("value"),
-        *(f"_metadata.{name}" for name in ("file_path", "file_block_start", "file_block_length", "file_size")),
-    )
+    streamed = [file for file in files if hub.is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK)]
+    read = [file for file in files if file not in streamed]
+    parts = []
+    if read:
+        reader = spark.read.option("recursiveFileLookup", "true")
+        if separator is not None:
+            reader = reader.option("lineSep", separator)
+        value = F.col("value").cast("binary")
+        if max_bytes is not None:
+            value = F.when(F.octet_length(value) > max_bytes, F.substring(value, 1, max_bytes + 1)).otherwise(value)
+        parts.append(
+            reader.text([literal(file.path) for file in read]).select(
+                value.alias("value"),
+                *(f"_metadata.{name}" for name in ("file_path", "file_block_start", "file_block_length", "file_size")),
+            )
+        )
+    if streamed:
+        pieces = partial(
+            stream_pieces,
+            separator=(separator or "\n").encode(),
+            max_bytes=MAX_RECORD_BYTES if max_bytes is None else max_bytes,
+        )
+        schema = "value binary, file_path string, file_block_start long"
+        whole = read_by_python(spark, streamed, pieces, schema)
+        # A file is one part there, which is told by its end being at its start.
+        parts.append(whole.withColumns({name: F.lit(0).cast("long") for name in ("file_block_length", "file_size")}))
+    return parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+
+
+def read_by_python(
+    spark: SparkSession, files: Sequence[CorpusFile], kernel: Callable[..., Iterator[Any]], schema: str
+) -> DataFrame:
+    """Read files with a kernel of ``udfs.file_streams``, each in a task of its own.
+
+    Args:
+        spark: the session.
+        files: the files.
+        kernel: takes batches with the column id, numbers of files, and ``files``.
+        schema: what it yields.
+    """
+    numbers = spark.range(0, len(files), 1, numPartitions=len(files))
+    return numbers.mapInArrow(partial(kernel, files=tuple(files), hub_address=hub.address()), schema)
+
+
+def read_documents(spark: SparkSession, files: Sequence[CorpusFile]) -> DataFrame:
+    """Read plain text in which blank lines stand between documents.
+
+    Returns:
+        Columns RECORD_FIELDS, a row a document.
+    """
+    pieces = read_pieces(spark, files, BLANK_LINE, MAX_RECORD_BYTES)
+    parse = partial(read_text_documents, files={file.uri: file for file in files})
+    return pieces.mapInArrow(parse, RECORD_SCHEMA)

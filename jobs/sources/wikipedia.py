@@ -127,7 +127,7 @@ def _read_dumps(
     editions = frozenset(code for language in languages for code in languages.get(language).wikipedia)
 
     def convert(docs: DataFrame) -> DataFrame:
-        if settings.max_documents_per_language is not None and seed is not None:
+        if settings.sample_size.is_counted and seed is not None:
             # Ranking leaves a language's pages in one task; the parser is what takes long.
             docs = docs.repartition("doc_id")
         return docs.mapInArrow(

@@ -33,7 +33,7 @@ class Xp3Settings(PairSourceSettings):
     """xP3: JSON lines with inputs and targets, in a folder a language or named after it (``merged_fr.jsonl``).
 
     With ``language_field`` also xP3x. MURI's 184,000 rows are 4,000 for each of xP3's 46 parts (our conclusion from the
-    number), so that is the default. For shares by size set max_documents_per_language to null and max_documents to
+    number), so that is the default. For shares by size set max_documents_per_language to null and max_pairs to
     184000. The part ``code``, programs, is left out.
     """
 

@@ -17,7 +17,7 @@ RECIPE = """
 name: mixed
 sources:
   - {kind: culturax, path: culturax, license: CC-BY-SA-4.0, max_documents_per_language: 6}
-  - {kind: oasst, path: oasst/oasst_en.trees.jsonl.gz, max_documents: 8}
+  - {kind: oasst, path: oasst/oasst_en.trees.jsonl.gz, max_pairs: 8}
   - {kind: natural-instructions, path: natural_instructions, max_instances: 25}
   - {kind: instructions, name: own, path: own, language: yor_Latn, license: CC0-1.0, columns: {id: id}}
 stages:

@@ -175,7 +175,16 @@ def test_kind_chooses_the_settings_and_every_kind_has_a_module():
     made = [adapter.validate_python({"kind": kind, "path": "p", "license": "x"}) for kind in SOURCES]
 
     assert [source.kind for source in made] == list(SOURCES)
-    assert [source.name for source in made] == ["wikipedia", "wikipedia", "culturax", "jsonl"]
+    assert [source.name for source in made] == [
+        "wikipedia",
+        "wikipedia",
+        "culturax",
+        "oscar",
+        "c4",
+        "cc100",
+        "common-crawl",
+        "jsonl",
+    ]
     assert all(callable(SOURCES[source.kind].read) for source in made)
 
 
@@ -189,6 +198,13 @@ def test_kind_chooses_the_settings_and_every_kind_has_a_module():
         ({"kind": "jsonl", "path": "p", "license": "x", "language_codes": "iso639_2"}, "language_codes"),
         ({"kind": "wikipedia-dump", "path": "p", "sample_rate": 0}, "sample_rate"),
         ({"kind": "wikipedia-dump", "path": "p", "max_documents_per_language": 0}, "max_documents_per_language"),
+        ({"kind": "c4", "path": "p", "max_documents": {"cat_Latn": -1}}, "max_documents"),
+        ({"kind": "c4", "path": "p", "weight": 0}, "weight"),
+        ({"kind": "oscar", "path": "p", "license": "x", "refuse_warnings": ["nsfw"]}, "refuse_warnings"),
+        (
+            {"kind": "c4", "path": "p", "max_documents_per_language": 3, "min_documents_per_language": 4},
+            "is more than max_documents_per_language",
+        ),
         ({"kind": "wikipedia-dump", "path": "p", "name": "a\x1fb"}, "name"),
         ({"kind": "wikipedia", "path": "p"}, "wikipedia-dump"),
     ],

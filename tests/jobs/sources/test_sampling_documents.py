@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
-from jobs.sources.sampling import sample, sampling_position
+from jobs.sources.sampling import SampleSize, sample, sampling_position
 from udfs import records
 from udfs.sampling import position
 
@@ -27,16 +27,21 @@ def taken(frame):
     return sorted((row["doc_id"], row["language"], row["source"]) for row in frame.collect())
 
 
-def expected(docs, rate, cap):
+def expected(docs, size):
     """The rule in plain Python."""
     rows = docs.collect()
-    readable = [row for row in rows if Reason.UNREADABLE.value not in row["rejected_for"]]
-    below = [row for row in readable if position(row["doc_id"], SEED) < rate]
-    kept = [row for row in rows if Reason.UNREADABLE.value in row["rejected_for"]]
-    for group in {(row["language"], row["source"]) for row in below}:
-        members = [row for row in below if (row["language"], row["source"]) == group]
-        first = sorted({(position(row["doc_id"], SEED), row["doc_id"]) for row in members})[:cap]
-        kept += [row for row in members if row["doc_id"] in {doc_id for _, doc_id in first}]
+    unread = {Reason.UNREADABLE.value, Reason.TOO_LARGE.value}
+    readable = [row for row in rows if not unread & set(row["rejected_for"])]
+    kept = [row for row in rows if unread & set(row["rejected_for"])]
+    for language, source in {(row["language"], row["source"]) for row in readable}:
+        members = [row for row in readable if (row["language"], row["source"]) == (language, source)]
+        ids = sorted({row["doc_id"] for row in members}, key=lambda doc_id: position(doc_id, SEED))
+        below = sum(position(doc_id, SEED) < size.rate for doc_id in ids)
+        number = max(below, size.floor)
+        cap = size.caps.get(language, size.cap)
+        number = number if cap is None else min(number, cap)
+        chosen = set(ids[:number]) if len(ids) >= size.smallest else set()
+        kept += [row for row in members if row["doc_id"] in chosen]
     return sorted((row["doc_id"], row["language"], row["source"]) for row in kept)
 
 
@@ -49,29 +54,63 @@ def test_spark_gives_the_kernels_positions(spark):
         assert found == {each: position(each, seed) for each in ids}
 
 
-@pytest.mark.parametrize(("rate", "cap"), [(1.0, None), (0.3, None), (1.0, 20), (0.5, 7), (1.0, 1), (1.0, 10_000)])
-def test_sample_follows_its_rule(docs, rate, cap):
-    assert taken(sample(docs, SEED, rate, cap)) == expected(docs, rate, cap)
+SIZES = [
+    SampleSize(),
+    SampleSize(rate=0.3),
+    SampleSize(cap=20),
+    SampleSize(cap=20, caps={"cat_Latn": 0}),
+    SampleSize(rate=0.1, floor=25),
+    SampleSize(rate=0.1, floor=150),
+    SampleSize(rate=0.1, floor=25, cap=30, caps={"spa_Latn": 5}),
+    SampleSize(smallest=101, rate=0.5),
+]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_sample_follows_its_rule_over_any_partitions(docs, size):
+    shuffled = docs.repartition(5, F.reverse("doc_id"))
+
+    assert taken(sample(docs, SEED, size)) == taken(sample(shuffled, SEED, size)) == expected(docs, size)
 
 
 def test_id_that_stands_twice_counts_once_towards_the_cap(spark):
     rows = [(f"doc {number % 40}", "cat_Latn", "w", []) for number in range(80)]
     docs = spark.createDataFrame(rows, "doc_id string, language string, source string, rejected_for array<string>")
 
-    assert taken(sample(docs, SEED, cap=9)) == expected(docs, 1.0, 9)
-    assert sample(docs, SEED, cap=9).count() == 18
-
-
-def test_sample_does_not_depend_on_partitions(docs):
-    shuffled = docs.repartition(9, F.reverse("doc_id"))
-
-    assert taken(sample(shuffled, SEED, 0.5, 7)) == taken(sample(docs, SEED, 0.5, 7))
+    assert taken(sample(docs, SEED, SampleSize(cap=9))) == expected(docs, SampleSize(cap=9))
+    assert sample(docs, SEED, SampleSize(cap=9)).count() == 18
 
 
 def test_larger_samples_hold_the_smaller_ones(docs):
-    sizes = [set(taken(sample(docs, SEED, rate, cap))) for rate, cap in [(0.2, 3), (0.2, 9), (0.6, 9), (1.0, None)]]
+    sizes = [
+        SampleSize(rate=0.1, cap=3),
+        SampleSize(rate=0.1, cap=9),
+        SampleSize(rate=0.1, cap=9, floor=5),
+        SampleSize(rate=0.6, cap=9, caps={"cat_Latn": 40}, floor=5),
+        SampleSize(rate=0.6, floor=90),
+        SampleSize(),
+    ]
+    samples = [set(taken(sample(docs, SEED, size))) for size in sizes]
 
-    assert all(small < large for small, large in pairwise(sizes))
+    assert all(small <= large for small, large in pairwise(samples))
+    assert len(samples[0]) < len(samples[1]) < len(samples[3]) < len(samples[4]) < len(samples[5])
+
+
+def test_documents_that_come_push_out_only_what_stood_behind_them(spark, docs):
+    size = SampleSize(rate=0.5, cap=30)
+    more = spark.createDataFrame([(f"new {number}", "cat_Latn", "w", []) for number in range(100)], docs.schema)
+
+    before, after = set(taken(sample(docs, SEED, size))), set(taken(sample(docs.union(more), SEED, size)))
+
+    pushed = before - after
+    came = after - before
+    assert came
+    assert len(pushed) <= len(came)
+    stay = [position(doc_id, SEED) for doc_id, language, source in after if (language, source) == ("cat_Latn", "w")]
+    assert all(position(doc_id, SEED) > max(stay) for doc_id, *_ in pushed if not doc_id.startswith("bad"))
+    # Without a cap everything that was chosen stays.
+    rate = SampleSize(rate=0.5)
+    assert set(taken(sample(docs, SEED, rate))) <= set(taken(sample(docs.union(more), SEED, rate)))
 
 
 def test_reasons_that_executors_write_are_the_tables():
