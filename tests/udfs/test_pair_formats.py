@@ -119,7 +119,7 @@ def test_wikilingua_articles_in_eleven_languages():
         ({"title": 3}, "source.unreadable", "title is a number, not a string"),
         ({"steps": "one"}, "source.unreadable", "steps is a string, not a list"),
         ({"steps": [{"title": ["x"]}]}, "source.unreadable", "title is a list, not a string"),
-        ({"language": "klingon"}, "source.unknown_language", "language is 'klingon'"),
+        ({"language": "elvish"}, "source.unknown_language", "language is 'elvish'"),
         ({"url": "http://[x"}, "source.unreadable", "url http://[x is no address"),
         ({"url": "https://example.org/a"}, "source.unknown_language", "there is no language, and url is"),
         ({"sections": {"A": {"summary": "a"}}}, "source.unreadable", "there is no field document"),
