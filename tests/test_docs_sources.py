@@ -14,7 +14,9 @@ from tests.snippets import ROOT, broken_links, of_kind
 
 PAGE = "docs/sources.md"
 TEXT = (ROOT / PAGE).read_text(encoding="utf-8")
-STAGES = "stages: {clean: , dedup: , translate: {engine: {kind: apertium}}, instruct: , back_translate: , screen: , pairs: }\n"
+STAGES = """
+stages: {clean: , dedup: , translate: {engine: {kind: apertium}}, instruct: , back_translate: , screen: , pairs: }
+"""
 
 
 @pytest.mark.parametrize("snippet", of_kind(PAGE, "yaml"), ids=lambda text: re.search(r"kind: (\S+)", text)[1])

@@ -38,23 +38,17 @@ def ingest(spark, folder, limit):
     )
 
 
-def taken(work):
-    return {
-        source.name: {row["corpus_key"] for row in work.compared(source).select("corpus_key").collect()}
-        for source in work.recipe.recipe.sources
-    }
-
-
 def test_sources_share_by_weight_and_fill_up_for_each_other(spark, tmp_path):
     for name, count in (("small", 4), ("large", 30), ("other", 5)):
         write(tmp_path, name, count)
 
-    few, many = taken(ingest(spark, tmp_path, 8)), taken(ingest(spark, tmp_path, 24))
+    few, many = ingest(spark, tmp_path, 8), ingest(spark, tmp_path, 24)
 
-    assert {name: len(ids) for name, ids in few.items()} == {"small": 2, "large": 6, "other": 3}
+    assert few._shared_limits() == {"small": {"cat_Latn": 2}, "large": {"cat_Latn": 6}, "other": {"spa_Latn": 3}}
     # The small one has four: the rest is the large one's.
-    assert {name: len(ids) for name, ids in many.items()} == {"small": 4, "large": 20, "other": 3}
-    assert all(few[name] <= many[name] for name in few)
+    assert many._shared_limits() == {"small": {"cat_Latn": 4}, "large": {"cat_Latn": 20}, "other": {"spa_Latn": 3}}
+    small, _, other = few.recipe.recipe.sources
+    assert (few.compared(small).count(), few.compared(other).count()) == (2, 3)
 
 
 def test_a_corpus_that_grows_changes_the_state_of_those_it_shares_with(spark, tmp_path):
@@ -72,11 +66,9 @@ def test_a_corpus_that_grows_changes_the_state_of_those_it_shares_with(spark, tm
 def test_a_source_that_grows_beyond_its_part_takes_nothing_from_the_others(spark, tmp_path):
     for name, count in (("small", 4), ("large", 30), ("other", 5)):
         write(tmp_path, name, count)
-    before = taken(ingest(spark, tmp_path, 8))
+    before = ingest(spark, tmp_path, 8)._shared_limits()
 
     write(tmp_path, "small", 9)
-    after = taken(ingest(spark, tmp_path, 8))
 
     # More of the small one is there, but it had its part already.
-    assert {name: len(ids) for name, ids in after.items()} == {name: len(ids) for name, ids in before.items()}
-    assert after["large"] == before["large"]
+    assert ingest(spark, tmp_path, 8)._shared_limits() == before
