@@ -78,6 +78,16 @@ def test_blocks_decide_nothing(content, block, longest):
     assert found == (expected[:-1] if expected and not expected[-1] else expected)
 
 
+@pytest.mark.parametrize("block", range(1, 60))
+def test_separator_behind_a_long_piece_is_found_wherever_a_block_ends(monkeypatch, block):
+    whole = b"x" * 50 + b"\n\nlast"
+    monkeypatch.setattr(
+        file_streams, "_blocks", lambda *_: (whole[at : at + block] for at in range(0, len(whole), block))
+    )
+
+    assert list(file_streams._pieces_of("a", b"\n\n", 5, None)) == [b"xxxxxx", b"last"]
+
+
 def test_rows_of_parquet_have_their_place(tmp_path):
     path = tmp_path / "a.parquet"
     parquet.write_table(

@@ -26,7 +26,7 @@ class HubServer:
                 hub.asked.append(f"{self.command} {self.path}")
                 hub.answer(self)
 
-            do_HEAD = do_POST = do_GET
+            do_HEAD = do_POST = do_GET  # noqa: N815
 
             def log_message(self, *args):
                 pass

@@ -81,7 +81,7 @@ def test_real_oscar_2019(spark, languages, data):
     assert counted(rows) == dict.fromkeys(
         [("eus_Latn",), ("kir_Cyrl",), ("mya_Mymr",), ("sin_Sinh",), ("swh_Latn",)], 2
     )
-    texts = gzip.open(data / "web" / "oscar2019" / "sw.txt.gz", "rt", encoding="utf-8").read().split("\n\n")
+    texts = gzip.decompress((data / "web" / "oscar2019" / "sw.txt.gz").read_bytes()).decode().split("\n\n")
     assert sorted(row["text"] for row in rows if row["language"] == "swh_Latn") == sorted(
         text.strip("\n") for text in texts
     )
@@ -94,7 +94,7 @@ def test_real_c4_and_mc4(spark, languages, data):
 
     assert (counted(english), counted(afrikaans)) == ({("eng_Latn",): 3}, {("afr_Latn",): 3})
     (file,) = (data / "web" / "mc4").iterdir()
-    for record in map(json.loads, gzip.open(file, "rt", encoding="utf-8")):
+    for record in map(json.loads, gzip.decompress(file.read_bytes()).splitlines()):
         (row,) = [row for row in afrikaans if row["url"] == record["url"]]
         assert (row["text"], row["date"], row["license"]) == (record["text"], record["timestamp"], "ODC-BY")
         assert row["doc_id"] == sha256("mc4", record["url"])
@@ -250,7 +250,9 @@ def test_wrong_folder_is_one_clear_error(spark, languages, tmp_path, settings, w
 
 def test_broken_record_of_an_archive(spark, languages, data, tmp_path):
     pytest.importorskip("resiliparse")
-    records = gzip.open(data / "web" / "warc" / "dolma-sample-0000.warc.gz").read().split(b"\r\n\r\nWARC/1.")
+    records = gzip.decompress((data / "web" / "warc" / "dolma-sample-0000.warc.gz").read_bytes()).split(
+        b"\r\n\r\nWARC/1."
+    )
     # The first page, after a record about the crawl and its request, loses its end.
     records[2] = records[2][:-1000]
     (tmp_path / "a.warc").write_bytes(b"\r\n\r\nWARC/1.".join(records))

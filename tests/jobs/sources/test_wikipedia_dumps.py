@@ -177,7 +177,7 @@ def test_sampling_before_parsing_chooses_what_sampling_after_it_would(spark, lan
 
     whole = read(spark, settings, languages)
     early = read(spark, settings, languages, seed=3)
-    late = sample(whole, 3, settings.sample_rate, settings.max_documents_per_language)
+    late = sample(whole, 3, settings.sample_size)
 
     chosen = sorted(map(tuple, early.collect()))
     assert chosen == sorted(map(tuple, late.collect()))
