@@ -41,7 +41,8 @@ def test_reasons_extras_and_links():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
     wikipedia = (ROOT / "docs" / "wikipedia.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`(source\.\w+)`", TEXT + wikipedia)) == {
+    told = set(re.findall(r"`(source\.\w+)`", TEXT + wikipedia))
+    assert told == {code.value for code in Reason if code.startswith("source.")}
         code.value for code in Reason if code.startswith("source.")
     }
     assert set(re.findall(r"backprompt\[([\w-]+)\]", TEXT)) <= set(extras)
