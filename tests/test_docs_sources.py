@@ -43,7 +43,5 @@ def test_reasons_extras_and_links():
     wikipedia = (ROOT / "docs" / "wikipedia.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(source\.\w+)`", TEXT + wikipedia))
     assert told == {code.value for code in Reason if code.startswith("source.")}
-        code.value for code in Reason if code.startswith("source.")
-    }
     assert set(re.findall(r"backprompt\[([\w-]+)\]", TEXT)) <= set(extras)
     assert broken_links(PAGE) == []
