@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 
 from jobs.sources.base import Genre, License, PairSourceSettings, SourceName, to_documents
 from jobs.sources.files import list_files, wanted_languages
-from jobs.sources.jsonl import keep_languages
-from jobs.sources.pair_lines import JSON_LINES, read_pair_lines
+from jobs.sources.jsonl import JSON_LINES, keep_languages
+from jobs.sources.pair_lines import read_pair_lines
 from udfs.languages import LanguageTable
 from udfs.pairs.tasks import FlanFormat
 from udfs.records import CorpusFile

@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.sources.base import PairSourceSettings, SourceName, to_documents
 from jobs.sources.files import folder_codes, list_files, place_files, wanted_languages
-from jobs.sources.jsonl import keep_languages
-from jobs.sources.pair_lines import JSON_LINES, JSON_LINES_FORM, read_pair_lines
+from jobs.sources.jsonl import JSON_LINES, JSON_LINES_FORM, keep_languages
+from jobs.sources.pair_lines import read_pair_lines
 from udfs.languages import LanguageTable, Scheme
 from udfs.pairs.tasks import InstructionFormat
 from udfs.records import CorpusFile

@@ -21,7 +21,7 @@ from udfs.records import MAX_RECORD_BYTES, CorpusFile
 from udfs.settings import Settings
 
 JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst|\.xz)?$")
-_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2, .zst or .xz"
+JSON_LINES_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2, .zst or .xz"
 # Lines looked at before the run for the fields that the recipe names.
 _LINES_PROBED: Final = 100
 _KEYS_SHOWN: Final = 20
@@ -58,7 +58,7 @@ def files(
 ) -> list[CorpusFile]:
     """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
     wanted = wanted_languages(settings, languages, only)
-    found = list_files(spark, settings, JSON_LINES, _FORM)
+    found = list_files(spark, settings, JSON_LINES, JSON_LINES_FORM)
     if _has_language_field(settings):
         return found
     return place_files(found, settings, languages, wanted, settings.language_codes, folder_codes)
@@ -136,18 +136,34 @@ def _has_language_field(settings: JsonlSettings) -> bool:
     return settings.language is None and settings.columns.language is not None
 
 
-def _check_fields(
-    lines: DataFrame, settings: SourceSettings, columns: Mapping[str, str], required: Sequence[str]
-) -> None:
+def probe_keys(lines: DataFrame, settings: SourceSettings) -> list[frozenset[str]]:
+    """Return the keys of each of the first records that are objects.
+
+    Input columns: value.
+
+    Raises:
+        BackpromptError: if the files cannot be read.
+    """
     try:
         probed = lines.select("value").limit(_LINES_PROBED).collect()
     except Exception as error:  # Spark passes on whatever Java throws
         raise explain_read_error(error, settings) or error from error
-    keys = set().union(*(keys_of(bytes(row["value"])) for row in probed))
+    return [keys for row in probed if (keys := frozenset(keys_of(bytes(row["value"]))))]
+
+
+def list_keys(found: Sequence[frozenset[str]]) -> str:
+    """Return the keys of records for a person, as many as can be read at a glance."""
+    return ", ".join(sorted(frozenset().union(*found))[:_KEYS_SHOWN])
+
+
+def _check_fields(
+    lines: DataFrame, settings: SourceSettings, columns: Mapping[str, str], required: Sequence[str]
+) -> None:
+    found = probe_keys(lines, settings)
+    keys = frozenset().union(*found)
     missing = [columns[role] for role in required if columns[role] not in keys]
     if keys and missing:
-        there = ", ".join(sorted(keys)[:_KEYS_SHOWN])
         raise BackpromptError(
             f"Source {settings.name}: none of the first records of {settings.path} has a field {', '.join(missing)}. "
-            f"Fields there: {there}"
+            f"Fields there: {list_keys(found)}"
         )

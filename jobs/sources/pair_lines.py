@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.runtime.errors import BackpromptError
 from jobs.sources.base import RECORD_SCHEMA, PairSourceSettings
-from jobs.sources.read_errors import explain_read_error
+from jobs.sources.jsonl import list_keys, probe_keys
 from jobs.sources.text import read_pieces
-from udfs.json_lines import keys_of
 from udfs.pairs.lines import BEGINNING_BYTES, PairFormat, read_pairs
 from udfs.records import CorpusFile
-
-JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst)?$")
-JSON_LINES_FORM: Final = "JSON lines: .jsonl, .ndjson or .json, also with .gz, .bz2 or .zst"
-_LINES_PROBED: Final = 100
-_KEYS_SHOWN: Final = 20
 
 
 def read_pair_lines(
@@ -72,15 +64,10 @@ def read_bounded(
 
 
 def _check_fields(lines: DataFrame, settings: PairSourceSettings, fields: Sequence[Sequence[str]]) -> None:
-    try:
-        probed = lines.select("value").limit(_LINES_PROBED).collect()
-    except Exception as error:  # Spark passes on whatever Java throws
-        raise explain_read_error(error, settings) or error from error
-    found = [keys for row in probed if (keys := keys_of(bytes(row["value"])))]
+    found = probe_keys(lines, settings)
     if found and not any(set(names) <= keys for keys in found for names in fields):
         wanted = ", or ".join(" and ".join(names) for names in fields)
-        there = ", ".join(sorted(set().union(*found))[:_KEYS_SHOWN])
         raise BackpromptError(
             f"Source {settings.name}: none of the first records of {settings.path} has the fields {wanted}. "
-            f"Fields there: {there}. Is it another corpus, or another kind?"
+            f"Fields there: {list_keys(found)}. Is it another corpus, or another kind?"
         )

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.sources.base import Genre, License, PairSourceSettings, SourceName, to_documents
 from jobs.sources.files import list_files, wanted_languages
-from jobs.sources.jsonl import keep_languages
-from jobs.sources.pair_lines import JSON_LINES, JSON_LINES_FORM, read_pair_lines
+from jobs.sources.jsonl import JSON_LINES, JSON_LINES_FORM, keep_languages
+from jobs.sources.pair_lines import read_pair_lines
 from udfs.language_names import by_names
 from udfs.languages import LanguageTable
 from udfs.pairs.wikihow import WikiHowFormat
