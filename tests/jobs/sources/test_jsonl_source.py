@@ -184,6 +184,12 @@ def test_kind_chooses_the_settings_and_every_kind_has_a_module():
         "cc100",
         "common-crawl",
         "jsonl",
+        "wikihow",
+        "natural_instructions",
+        "xp3",
+        "oasst",
+        "flan",
+        "instructions",
     ]
     assert all(callable(SOURCES[source.kind].read) for source in made)
 

@@ -153,7 +153,7 @@ def test_samples_do_not_hang_on_files(spark, languages, tmp_path):
         for code in ("fr", "es"):
             for part in range(files):
                 write(tmp_path / layout / code / f"{part}.jsonl", *records(code)[part::files])
-    caps = {"max_documents_per_language": 15, "max_documents": 20}
+    caps = {"max_documents_per_language": 15, "max_pairs": 20}
     layouts = [source("xp3", tmp_path / layout, **caps) for layout in ("one", "three")]
     one, three = ({row["instruction"] for row in rows_of(spark, languages, each, seed=5)} for each in layouts)
     assert one == three
