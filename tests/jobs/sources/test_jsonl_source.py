@@ -188,7 +188,7 @@ def test_kind_chooses_the_settings_and_every_kind_has_a_module():
         "natural_instructions",
         "xp3",
         "oasst",
-        "flan",
+        "flan_v2",
         "instructions",
     ]
     assert all(callable(SOURCES[source.kind].read) for source in made)
