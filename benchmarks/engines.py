@@ -3,9 +3,9 @@
     python -m benchmarks.engines [--size 60m] [--device cpu] [--paths NAME ...] [--llm]
 
 A T5 v1.1 of the chosen size is built on the spot, with random weights and a SentencePiece vocabulary of the texts, and
-translates paragraphs of the demo's Spanish Wikipedia, which come in Arrow batches, in their order. Every
-path makes each sequence as long as the longest of its batch may become, and only tokens up to a paragraph's own limit
-count. So tokens/s say what a user waits for: useful tokens in the time from text to text, padding and all.
+translates paragraphs of the demo's Spanish Wikipedia, which come in Arrow batches, in their order. Every path makes
+each sequence as long as the longest of its batch may become, and only tokens up to a paragraph's own limit count. So
+tokens/s say what a user waits for: useful tokens in the time from text to text, padding and all.
 
 - ours: an engine's ``translate``, with segments, packing, health and layout;
 - bare: the same engine on the same packed batches of ready pieces, nothing else; ours over it is our overhead;
@@ -40,7 +40,6 @@ from udfs.translators.seq2seq import DecodingSettings, Request, Seq2SeqTranslato
 from udfs.translators.transformers import TransformersTranslatorSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = [ROOT / "data" / "demo" / "wikipedia" / "es"]
 SOURCE, TARGET = "spa_Latn", "eng_Latn"
 CODES = {SOURCE: "es", TARGET: "en"}
 MAX_SEGMENT_TOKENS = 200
@@ -84,16 +83,12 @@ def paragraphs(folder: Path) -> list[str]:
     return list(dict.fromkeys(line for line in lines if any(map(str.isalpha, line))))
 
 
-def arrow_batches(folders: Sequence[Path], count: int, rows: int) -> list[list[str]]:
-    """``count`` paragraphs in batches of neighbours, one folder's after another's, from all over their documents."""
-    found = [paragraphs(folder) for folder in folders]
-    each = -(-count // rows // len(found))
-    return [
-        texts[at : at + rows]
-        for number in range(each)
-        for texts in found
-        for at in [number * max(0, len(texts) - rows) // each]
-    ]
+def arrow_batches(folder: Path, count: int, rows: int) -> list[list[str]]:
+    """``count`` paragraphs or a few more, in batches of neighbours from all over a folder's documents."""
+    texts = paragraphs(folder)
+    batches = -(-count // rows)
+    starts = (number * max(0, len(texts) - rows) // batches for number in range(batches))
+    return [texts[at : at + rows] for at in starts]
 
 
 def make_model(folder: Path, size: str, texts: Sequence[str], dtype: str, device: str) -> int:
@@ -383,9 +378,7 @@ def main() -> None:
     parser.add_argument("--arrow-rows", type=int, default=200, help="rows of an Arrow batch (200)")
     parser.add_argument("--batch-tokens", type=int, help="budget of our batches; default: the engine's own")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--data", type=Path, nargs="+", default=DATA, help="folders of Parquet files with a column text"
-    )
+    parser.add_argument("--data", type=Path, default=ROOT / "data" / "demo" / "wikipedia" / "es")
     parser.add_argument("--llm", action="store_true", help="measure a decoder-only model instead")
     parser.add_argument("--llm-rows", type=int, default=16, help="rows of an obvious batch with --llm (16)")
     parser.add_argument("--new-tokens", type=int, default=128, help="tokens of an answer with --llm (128)")

@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     log_file = _log_file(args)
     if not args.debug:
-        logging.getLogger().addFilter(_says_more_than_py4j)
+        # A logger's filter does not see what the loggers below it pass up, so each one that speaks has its own.
+        for name in (None, "py4j.clientserver"):
+            logging.getLogger(name).addFilter(_says_more_than_py4j)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -84,7 +86,7 @@ class _Terminated(KeyboardInterrupt):
 
 def _says_more_than_py4j(record: logging.LogRecord) -> bool:
     """Leave out the traceback that Py4J logs where the user, or SIGTERM, stops it."""
-    return not str(record.msg).endswith("while sending command.")
+    return not str(record.msg).endswith(("while sending command.", "while shutting down connection"))
 
 
 def _terminate(_number: int, _frame: object) -> None:
