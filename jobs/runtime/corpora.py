@@ -185,7 +185,9 @@ def sample_documents(
 def _ingest(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource]) -> Ingest:
     return Ingest(
         spark=spark,
-        recipe=LoadedRecipe(recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:]),
+        recipe=LoadedRecipe(
+            recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:], recipe.folders
+        ),
         lake=lake,
         resources=Resources(language_table(), recipe.recipe.pivot, recipe.recipe.seed),
         ledger=Ledger(lake, ""),

@@ -1,7 +1,8 @@
 """Recipes: ``conf/*.yaml``, checked before anything runs.
 
 A recipe names the corpora, the stages in their order and every setting that differs from its default. Every mistake is
-reported with its file, line and key, and what is allowed there.
+reported with its file, line and key, and what is allowed there. A recipe may say only what differs from another one
+(``extends``).
 """
 
 from __future__ import annotations
@@ -9,16 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-import yaml
 from pydantic import Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, word_lists
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.recipe_file import RecipeFile, find_recipe, read_recipe_file
 from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
 from jobs.stages import STAGES
@@ -80,12 +80,14 @@ class LoadedRecipe:
     Args:
         recipe: the settings.
         order: names of the stages after ``documents``, in order.
+        folders: where prompts may lie beside recipes: the recipe's own folder, and those of recipes that it extends.
     """
 
-    def __init__(self, recipe: Recipe, order: Sequence[str]) -> None:
+    def __init__(self, recipe: Recipe, order: Sequence[str], folders: Sequence[Path] = ()) -> None:
         self.recipe = recipe
         self.name = recipe.name
         self.order = (FIRST, *order)
+        self.folders = tuple(folders)
 
     def settings(self, stage: str) -> StageSettings:
         """Return the settings of a stage after ``documents``."""
@@ -162,9 +164,9 @@ class LoadedRecipe:
         Raises:
             BackpromptError: if there is none of that name.
         """
-        beside = Path(self.recipe.path).parent / name
-        if self.recipe.path and beside.is_file():
-            return beside.read_text(encoding="utf-8")
+        for folder in self.folders:
+            if (folder / name).is_file():
+                return (folder / name).read_text(encoding="utf-8")
         try:
             return read_conf(f"prompts/{name.removesuffix('.txt')}.txt")
         except FileNotFoundError as error:
@@ -192,42 +194,43 @@ def load_recipe(reference: str) -> LoadedRecipe:
     Raises:
         BackpromptError: if it is not there or not right; all problems at once, each with line and key.
     """
-    file: Path | Traversable = Path(reference)
-    if not file.is_file():
-        file = conf_root() / f"{reference}.yaml"
-        if "/" in reference or not file.is_file():
-            raise BackpromptError(
-                f"There is no recipe {reference!r}: neither a file nor a name of 'backprompt recipes'. "
-                "Write --recipe FILE.yaml"
-            )
+    file = find_recipe(reference)
+    if file is None:
+        raise BackpromptError(
+            f"There is no recipe {reference!r}: neither a file nor a name of 'backprompt recipes'. "
+            "Write --recipe FILE.yaml"
+        )
     return parse_recipe(file.read_text(encoding="utf-8"), str(file))
 
 
 def parse_recipe(text: str, path: str) -> LoadedRecipe:
     """Check the text of a recipe; see `load_recipe`."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_doubled_keys(root, path)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise BackpromptError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(data, dict):
-        raise BackpromptError(f"{path}: a recipe is a mapping with the keys name, sources and stages")
+    file = read_recipe_file(text, path, _source_name)
+    data = file.data
     stages = data.get("stages")
     if isinstance(stages, dict):  # `clean:` alone means all defaults
         data["stages"] = {key: {} if value is None else value for key, value in stages.items()}
     try:
         recipe = Recipe.model_validate(data | {"path": path})
     except ValidationError as error:
-        problems = (_explain(problem, root) for problem in error.errors())
-        raise BackpromptError("\n".join(f"{path}{problem}" for problem in problems)) from error
-    recipe = recipe.model_copy(update={"sources": tuple(_resolved(source, Path(path)) for source in recipe.sources)})
-    loaded = LoadedRecipe(recipe, list(data["stages"]))
-    _check_order(loaded, root)
-    _check_names(loaded, root)
+        raise BackpromptError("\n".join(_explain(problem, file) for problem in error.errors())) from error
+    sources = (_resolved(source, file.folder(("sources", at, "path"))) for at, source in enumerate(recipe.sources))
+    recipe = recipe.model_copy(update={"sources": tuple(sources)})
+    loaded = LoadedRecipe(recipe, list(data["stages"]), [Path(each).parent for each in file.paths])
+    _check_order(loaded, file)
+    _check_names(loaded, file)
     return loaded
+
+
+def _source_name(name: str | None, kind: str | None) -> str | None:
+    return name or next(
+        (
+            str(model.model_fields["name"].default)
+            for model in models_of(AnySource)
+            if model.model_fields["kind"].default == kind
+        ),
+        None,
+    )
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -239,11 +242,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _resolved(source: Any, recipe: Path) -> Any:
+def _resolved(source: Any, folder: Path) -> Any:
     if "://" in source.path or Path(source.path).is_absolute():
         return source
     # Lexically, so that a link in the lake's path stays what the user wrote.
-    joined = recipe.absolute().parent / source.path
+    joined = folder / source.path
     parts: list[str] = []
     for part in joined.parts:
         if part == "..":
@@ -253,105 +256,58 @@ def _resolved(source: Any, recipe: Path) -> Any:
     return source.model_copy(update={"path": str(Path(*parts))})
 
 
-def _check_order(recipe: LoadedRecipe, root: Any) -> None:
-    path = recipe.recipe.path
+def _check_order(recipe: LoadedRecipe, file: RecipeFile) -> None:
     for stage, _ in recipe.stages():
         have = set(recipe.schema(recipe.upstream(stage.name)).fieldNames())
         for column in stage.needs:
             if column not in have:
                 maker = next(name for name, other in STAGES.items() if column in other.adds.fieldNames())
-                line = _line(root, ("stages", stage.name))
                 raise BackpromptError(
-                    f"{path}{line}: stages.{stage.name} needs column {column}, which stage {maker} makes: "
-                    f"put {maker} before {stage.name}"
+                    f"{file.place(('stages', stage.name))}: stages.{stage.name} needs column {column}, "
+                    f"which stage {maker} makes: put {maker} before {stage.name}"
                 )
     if recipe.order[-1] != LAST:
-        raise BackpromptError(f"{path}{_line(root, ('stages',))}: stages must end with {LAST}, not {recipe.order[-1]}")
+        raise BackpromptError(f"{file.place(('stages',))}: stages must end with {LAST}, not {recipe.order[-1]}")
 
 
-def _check_names(recipe: LoadedRecipe, root: Any) -> None:
-    path, table = recipe.recipe.path, language_table()
+def _check_names(recipe: LoadedRecipe, file: RecipeFile) -> None:
+    table = language_table()
     codes: list[tuple[str, int | None, str]] = [("pivot", None, recipe.recipe.pivot)]
     codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
     codes += [("max_documents", None, code) for code in recipe.recipe.max_documents]
     for key, at, code in codes:
         if code not in table:
-            line = _line(root, (key,) if at is None else (key, at))
+            place = file.place((key,) if at is None else (key, at))
             close = ", ".join(table.closest(code))
-            raise BackpromptError(f"{path}{line}: {key}: {code!r} is not in conf/languages.csv; close to it: {close}")
+            raise BackpromptError(f"{place}: {key}: {code!r} is not in conf/languages.csv; close to it: {close}")
     names = [source.name for source in recipe.recipe.sources]
     for at, name in enumerate(names):
         if name in names[:at]:
             raise BackpromptError(
-                f"{path}{_line(root, ('sources', at))}: two sources are named {name!r}; give one another name"
+                f"{file.place(('sources', at))}: two sources are named {name!r}; give one another name"
             )
 
 
-def _refuse_doubled_keys(node: Any, path: str) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise BackpromptError(f"{path}, line {key.start_mark.line + 1}: key {key.value!r} stands twice")
-            seen.add(key.value)
-            _refuse_doubled_keys(value, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_doubled_keys(item, path)
-
-
-def _explain(problem: ErrorDetails, root: Any) -> str:
+def _explain(problem: ErrorDetails, file: RecipeFile) -> str:
     location = problem["loc"]
-    keys = _known(root, location)
+    keys = file.known(location)
     name = ".".join(map(str, keys)) or "recipe"
-    line = _line(root, keys)
+    place = file.place(keys)
     match problem["type"]:
         case "extra_forbidden":
             allowed = ", ".join(_allowed(location[:-1]))
-            return f"{line}: {name}: unknown key. Allowed here: {allowed}"
+            return f"{place}: {name}: unknown key. Allowed here: {allowed}"
         case "missing":
-            return f"{line}: {'.'.join(map(str, (*keys, location[-1])))}: is missing"
+            return f"{place}: {'.'.join(map(str, (*keys, location[-1])))}: is missing"
         case "union_tag_invalid":
             context = problem.get("ctx", {})
-            return f"{line}: {name}: unknown kind {context.get('tag')!r}. Allowed: {context.get('expected_tags')}"
+            return f"{place}: {name}: unknown kind {context.get('tag')!r}. Allowed: {context.get('expected_tags')}"
         case "union_tag_not_found":
-            return f"{line}: {name}: the key 'kind' is missing"
+            return f"{place}: {name}: the key 'kind' is missing"
         case hidden if hidden == HIDDEN:
-            return f"{line}: {name}: {problem['msg']}"
+            return f"{place}: {name}: {problem['msg']}"
         case _:
-            return f"{line}: {name}: {problem['msg']} (it is {problem['input']!r})"
-
-
-def _known(root: Any, location: Sequence[int | str]) -> tuple[int | str, ...]:
-    """Return the keys of ``location`` that stand in the file: pydantic mixes in the tags of unions."""
-    keys: list[int | str] = []
-    node = root
-    for key in location:
-        child = _child(node, key)
-        if child is not None:
-            keys.append(key)
-            node = child
-    return tuple(keys)
-
-
-def _child(node: Any, key: int | str) -> Any:
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return node.value[key]
-    if isinstance(node, yaml.MappingNode):
-        return next((value for name, value in node.value if name.value == key), None)
-    return None
-
-
-def _line(root: Any, keys: Sequence[int | str]) -> str:
-    node, line = root, 1
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            mark = next((name.start_mark for name, _ in node.value if name.value == key), None)
-            line = mark.line + 1 if mark else line
-        node = _child(node, key)
-        if isinstance(key, int) and node is not None:
-            line = node.start_mark.line + 1
-    return f", line {line}"
+            return f"{place}: {name}: {problem['msg']} (it is {problem['input']!r})"
 
 
 def _allowed(location: Sequence[int | str]) -> list[str]:
