@@ -43,7 +43,8 @@ def test_commands_that_look_work(finished, capsys):
 
 def test_recipes_are_good():
     assert parse_recipe(RECIPES[0], "/r/my-corpus.yaml").name == "my-corpus"
-    for part in RECIPES[1:]:  # stages to put into it
+    assert parse_recipe(RECIPES[1], "/r/muri-of-ours.yaml").name == "muri-of-ours"
+    for part in RECIPES[2:]:  # stages to put into it
         assert with_stages(part).name == "my-corpus"
 
 
