@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
+
+from ahocorasick_rs import AhoCorasick
+
+from udfs.cleaning.split import SplitText
 
 MAX_LINE_CHARS: Final = 120
 """A line that holds a phrase is furniture only if it holds little else."""
@@ -23,8 +29,8 @@ _STATEMENT_RATIO: Final = 3
 
 # Around the words of a button: marks, digits (counts), symbols. Marks of Indic vowels are not among them.
 _TRIM: Final = re.compile(r"^[\d\W_]+|(?<=\w)[\s\d!-/:-@\[-`{-~«»‹›“”„‘’–—…•·►▶▼→←↑|¦،؛:।。、！？：；（）【】]+$")
-CODE_MARKS: Final = re.compile(r"[{}]|\w\(\)|==|\":")
-"""Marks of programs and data, whose keys may read as buttons do."""
+# The commonest of them, for what needs no pattern.
+_STRIPPED: Final = " \t0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~«»‹›“”„‘’–—…•·►▶▼→←↑|¦،؛:।。、！？：；（）【】"
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -63,32 +69,52 @@ class Phrases:
 
     entries: tuple[Entry, ...]
 
-    def match(self, line: str) -> Match | None:
-        """Return the rule that a line falls under for what it says, or None."""
-        if len(line) > MAX_LINE_CHARS or CODE_MARKS.search(line):
-            return None
-        found = self._within.search(line.casefold())
-        if found and not (_STATEMENT.search(line) and len(line) > _STATEMENT_RATIO * len(found[0])):
-            rule = self._rule_of_phrase[found[0]]
-            return Match(rule, rule in _SURE)
-        rule_of_line = self._lines.get(fold(line))
-        return Match(rule_of_line, False) if rule_of_line else None
+    def match(self, text: SplitText) -> list[Match | None]:
+        """Return for each line the rule that it falls under for what it says, or None."""
+        within = self._first_within(text)
+        result: list[Match | None] = []
+        for at, (line, folded) in enumerate(zip(text.lines, text.folded, strict=True)):
+            match = None
+            if 0 < len(line) <= MAX_LINE_CHARS and not text.is_code(line):
+                phrase = within.get(at)
+                if phrase and not (len(line) > _STATEMENT_RATIO * len(phrase) and _STATEMENT.search(line)):
+                    match = self._within[phrase]
+                else:
+                    match = self._lines.get(_folded(folded))
+            result.append(match)
+        return result
+
+    def _first_within(self, split: SplitText) -> dict[int, str]:
+        """Return the phrase that begins first in a line, the longest if there are several, by the line's place."""
+        text = split.folded_text
+        starts = list(accumulate((len(line) + 1 for line in split.folded), initial=0))
+        found: dict[int, tuple[int, int, str]] = {}
+        for number, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            phrase, is_spaced = self._sought[number]
+            if is_spaced and start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+                continue
+            at = bisect_right(starts, start) - 1
+            candidate = (start, -end, phrase)
+            if at not in found or candidate < found[at]:
+                found[at] = candidate
+        return {at: phrase for at, (_, _, phrase) in found.items()}
 
     @cached_property
-    def _lines(self) -> dict[str, str]:
-        return self._by_phrase("line")
+    def _lines(self) -> dict[str, Match]:
+        return {phrase: Match(rule, False) for phrase, rule in self._by_phrase("line").items()}
 
     @cached_property
-    def _rule_of_phrase(self) -> dict[str, str]:
-        return self._by_phrase("within")
+    def _within(self) -> dict[str, Match]:
+        return {phrase: Match(rule, rule in _SURE) for phrase, rule in self._by_phrase("within").items()}
 
     @cached_property
-    def _within(self) -> re.Pattern[str]:
-        phrases = self._rule_of_phrase
-        unspaced = [phrase for phrase in phrases if _UNSPACED.match(phrase) or not phrase[0].isalnum()]
-        spaced = [phrase for phrase in phrases if phrase not in set(unspaced)]
-        parts = [rf"(?<!\w)(?:{_trie(spaced)})" if spaced else "", _trie(unspaced) if unspaced else ""]
-        return re.compile("|".join(filter(None, parts)) or r"(?!)")
+    def _sought(self) -> list[tuple[str, bool]]:
+        """Phrases, and whether each must stand at the start of a word."""
+        return [(phrase, phrase[0].isalnum() and not _UNSPACED.match(phrase)) for phrase in self._within]
+
+    @cached_property
+    def _automaton(self) -> AhoCorasick:
+        return AhoCorasick([phrase for phrase, _ in self._sought], store_patterns=False)
 
     def _by_phrase(self, kind: str) -> dict[str, str]:
         # Two languages may use one phrase in two ways; the more particular rule has it.
@@ -99,36 +125,18 @@ class Phrases:
 
 def fold(line: str) -> str:
     """Return a line as it is compared: in lower case, without marks and digits around it."""
-    return " ".join(_TRIM.sub("", _TRIM.sub("", line.casefold())).split())
+    return _folded(line.casefold())
+
+
+def _folded(line: str) -> str:
+    short = line.strip(_STRIPPED)
+    # Between letters there is nothing more to take off.
+    if not (short and short[0].isalpha() and short[-1].isalpha()):
+        short = _TRIM.sub("", _TRIM.sub("", line))
+    return " ".join(short.split())
 
 
 @lru_cache(maxsize=8)
 def compiled(entries: tuple[Entry, ...]) -> Phrases:
     """Return the phrases of these entries, compiled once a process."""
     return Phrases(entries)
-
-
-def _trie(phrases: Iterable[str]) -> str:
-    """Return a pattern that matches any of the phrases, the longest first, without trying one after the other."""
-    root: dict[str, Any] = {}
-    for phrase in phrases:
-        node = root
-        for char in phrase:
-            node = node.setdefault(char, {})
-        node[""] = {}
-    return _pattern(root)
-
-
-def _pattern(node: dict[str, Any]) -> str:
-    # A path without branches is written out, so that the depth of the pattern is that of the branches.
-    branches = []
-    for first, below in sorted(node.items()):
-        text, rest = first, below
-        while text and len(rest) == 1 and "" not in rest:
-            ((char, rest),) = rest.items()
-            text += char
-        if text:
-            branches.append(re.escape(text) + (_pattern(rest) if set(rest) != {""} else ""))
-    if "" in node:
-        return f"(?:{'|'.join(branches)})?" if branches else ""
-    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
