@@ -133,10 +133,9 @@ class _Lines:
 
     def weight(self, at: int) -> float:
         """Return what a line adds to the sum of the body that it would belong to."""
-        weight = self._weights.get(at)
-        if weight is None:
-            weight = self._weights[at] = self._weigh(self.lines[at])
-        return weight
+        if at not in self._weights:
+            self._weights[at] = self._weigh(self.lines[at])
+        return self._weights[at]
 
     def _weigh(self, line: str) -> float:
         is_unspaced = self._has_unspaced and _UNSPACED.search(line) is not None
@@ -147,7 +146,7 @@ class _Lines:
         is_sentence = open_line.endswith(_SENTENCE_ENDS)
         if chars >= (_UNSPACED_PROSE_CHARS if is_unspaced else _PROSE_CHARS):
             return _PROSE_WEIGHT if is_sentence or _INNER_STOP.search(line) else _SHORT_WEIGHT
-        if self._text.is_code(line):
+        if self._text.has_code_signs and self._text.is_code(line):
             return _CODE_WEIGHT
         if not is_sentence or open_line.endswith(_CUT_ENDS):
             return _SHORT_WEIGHT

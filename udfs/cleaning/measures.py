@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -48,30 +49,30 @@ def measure(text: str, language: str) -> Measures:
         language: GlotLID code of the language it is said to be in, such as ``zho_Hans``.
     """
     script = language.partition("_")[2]
-    chars = count_chars(text)
+    chars, words = count_chars(text), text.split()
     letters, right = letters_in(chars, script)
     return Measures(
-        repeated_ngram_share=repeated_ngram_share(text, is_unspaced=is_unspaced(language)),
+        repeated_ngram_share=repeated_ngram_share(text, is_unspaced=is_unspaced(language), words=words),
         symbol_share=symbol_share(chars),
-        mean_word_chars=None if is_unspaced(language) else mean_word_chars(text, chars),
+        mean_word_chars=None if is_unspaced(language) else mean_word_chars(len(words), chars),
         script_share=right / letters if letters and right is not None else None,
         foreign_script_line_share=_foreign_lines(text, chars, script, letters, right),
         han_variant=han_variant(chars) if script in _HAN else None,
     )
 
 
-def repeated_ngram_share(text: str, *, is_unspaced: bool = False) -> float:
+def repeated_ngram_share(text: str, *, is_unspaced: bool = False, words: list[str] | None = None) -> float:
     """Return the share of the text that lies in copies of its most frequent n-gram (Rae et al. 2021, A1.1).
 
     Words four at a time, or characters twelve at a time where words are not separated. Texts of fewer than ten times
-    as many give 0.
+    as many give 0. ``words`` are the text's, if they are known.
     """
     if is_unspaced:
         grams, units, size = _grams(text, is_unspaced)
         count = max(grams.values(), default=0)
     else:
-        words, size = text.split(), _GRAM
-        units = len(words)
+        words = text.split() if words is None else words
+        units, size = len(words), _GRAM
         count = _commonest_gram(words) if units >= _MIN_GRAMS * size else 0
     return min(1.0, count * size / units) if count > 1 else 0.0
 
@@ -101,10 +102,10 @@ def _grams(text: str, is_unspaced: bool, parts: int = 1) -> tuple[Counter[object
 
 def _commonest_gram(words: list[str]) -> int:
     """Return how often the most frequent four words in a row stand there."""
-    first = dict(zip(reversed(words), range(len(words)), strict=True))
     if len(words) > np.iinfo(np.uint16).max:
         return max(Counter(zip(*(words[start:] for start in range(_GRAM)), strict=False)).values())
-    numbers = np.fromiter(map(first.__getitem__, words), np.uint64, len(words))
+    # Each word's number is the place of its first copy: four of them fit into 64 bits.
+    numbers = np.fromiter(map(dict[str, int]().setdefault, words, itertools.count()), np.uint64, len(words))
     starts = len(words) - _GRAM + 1
     grams = np.zeros(starts, np.uint64)
     for place in range(_GRAM):
@@ -135,9 +136,8 @@ def symbol_share(chars: Counter[str]) -> float:
     return sum(count for char, count in chars.items() if category(char)[0] in "PS") / total if total else 0.0
 
 
-def mean_word_chars(text: str, chars: Counter[str]) -> float | None:
+def mean_word_chars(words: int, chars: Counter[str]) -> float | None:
     """Return how many letters, marks and digits a run between blanks has, or None for an empty text."""
-    words = len(text.split())
     written = sum(count for char, count in chars.items() if category(char)[0] in "LMN")
     return written / words if words else None
 

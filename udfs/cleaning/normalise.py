@@ -22,16 +22,15 @@ _DROPPED: Final = re.compile(
 )
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_ODD_LINE_ENDS: Final = "\r\x0b\x0c\x85\u2028\u2029"
 # What most texts have none of: all that is dropped or changed below but the two commonest blanks; joiners and marks.
 _ODD: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ud800-\uf8ff"
     "\ufb50-\ufdff\ufe70-\ufeff\ufff9-\uffff\U000f0000-\U0010ffff]"
 )
-_RUNS_OF_SPACES: Final = re.compile(" {2,}")
 _BLANKS: Final = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")
 # U+0085 may be half of a letter that was decoded wrongly.
 _SURE_LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
-_SURROGATES_OR_LINE_ENDS: Final = re.compile("[\r\x0b\x0c\u2028\u2029\ud800-\udfff]")
 _PLAIN_BLANKS: Final = " \t\r\n"
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 # A line of joiners and marks alone is what is left of an icon.
@@ -65,7 +64,9 @@ def normalise(text: str) -> str:
     become what they stand for, Arabic presentation forms become letters. Doing it twice is doing it once.
     """
     if "&" in text:
-        text = _unescape(_LINE_ENDS.sub("\n", text))
+        if any(end in text for end in _ODD_LINE_ENDS):
+            text = _LINE_ENDS.sub("\n", text)
+        text = _unescape(text)
     text = text.replace("\r\n", "\n").replace("\xa0", " ").replace("\t", " ")
     if _ODD.search(text):
         text = _LINE_ENDS.sub("\n", text)
@@ -74,10 +75,9 @@ def normalise(text: str) -> str:
         text = _INVISIBLE_LINE.sub("", _BLANKS.sub(" ", text))
     else:
         text = unicodedata.normalize("NFC", text)
-        if "  " in text:
-            text = _RUNS_OF_SPACES.sub(" ", text)
-    if " \n" in text or "\n " in text:
-        text = "\n".join([line.strip() for line in text.split("\n")])
+        while "  " in text:
+            text = text.replace("  ", " ")
+    text = text.replace(" \n", "\n").replace("\n ", "\n")
     if "\n\n\n" in text:
         text = _EMPTY_LINES.sub("\n\n", text)
     return text.strip()
@@ -99,6 +99,14 @@ def repair(text: str) -> tuple[str, int]:
             return result, mended
         result, mended = again, max(mended, more)
     return normalise(text), 0
+
+
+def _without_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("", text)
+    return text
 
 
 def _without_blanks(text: str) -> str:
@@ -125,8 +133,9 @@ def _plain(entity: re.Match[str]) -> str:
 def _round(text: str) -> tuple[str, int]:
     if text.isascii():
         return normalise(text), 0
-    if _SURROGATES_OR_LINE_ENDS.search(text):
-        text = _SURE_LINE_ENDS.sub("\n", _SURROGATES.sub("", text))
+    text = _without_surrogates(text)
+    if any(end in text for end in _ODD_LINE_ENDS):
+        text = _SURE_LINE_ENDS.sub("\n", text)
     if not is_bad(text):
         return normalise(text), 0
     # A line at a time: a page's parts may have gone through different tables.

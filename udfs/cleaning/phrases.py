@@ -26,6 +26,8 @@ _SURE: Final = frozenset({"cookie", "login", "share", "footer", "url", "residue"
 # A sentence that holds a phrase and much else is about the thing.
 _STATEMENT: Final = re.compile(r"[.。!?！？।؟۔][\"'”’»)\]]*$")
 _STATEMENT_RATIO: Final = 3
+# No character is more than three when it is casefolded.
+_MAX_FOLDED: Final = 3 * MAX_LINE_CHARS
 
 # Around the words of a button: marks, digits (counts), symbols. Marks of Indic vowels are not among them.
 _TRIM: Final = re.compile(r"^[\d\W_]+|(?<=\w)[\s\d!-/:-@\[-`{-~«»‹›“”„‘’–—…•·►▶▼→←↑|¦،؛:।。、！？：；（）【】]+$")
@@ -71,17 +73,15 @@ class Phrases:
 
     def match(self, text: SplitText) -> list[Match | None]:
         """Return for each line the rule that it falls under for what it says, or None."""
-        within = self._first_within(text)
-        result: list[Match | None] = []
-        for at, (line, folded) in enumerate(zip(text.lines, text.folded, strict=True)):
-            match = None
-            if 0 < len(line) <= MAX_LINE_CHARS and not text.is_code(line):
-                phrase = within.get(at)
-                if phrase and not (len(line) > _STATEMENT_RATIO * len(phrase) and _STATEMENT.search(line)):
-                    match = self._within[phrase]
-                else:
-                    match = self._lines.get(_folded(folded))
-            result.append(match)
+        whole = self._lines.get
+        result = [whole(_trimmed(folded)) if 0 < len(folded) <= _MAX_FOLDED else None for folded in text.folded]
+        for at, phrase in self._first_within(text).items():
+            line = text.lines[at]
+            if not (len(line) > _STATEMENT_RATIO * len(phrase) and _STATEMENT.search(line)):
+                result[at] = self._within[phrase]
+        for at, match in enumerate(result):
+            if match and (len(text.lines[at]) > MAX_LINE_CHARS or text.is_code(text.lines[at])):
+                result[at] = None
         return result
 
     def _first_within(self, split: SplitText) -> dict[int, str]:
@@ -125,15 +125,15 @@ class Phrases:
 
 def fold(line: str) -> str:
     """Return a line as it is compared: in lower case, without marks and digits around it."""
-    return _folded(line.casefold())
+    return " ".join(_trimmed(line.casefold()).split())
 
 
-def _folded(line: str) -> str:
+def _trimmed(line: str) -> str:
     short = line.strip(_STRIPPED)
     # Between letters there is nothing more to take off.
     if not (short and short[0].isalpha() and short[-1].isalpha()):
-        short = _TRIM.sub("", _TRIM.sub("", line))
-    return " ".join(short.split())
+        return _TRIM.sub("", _TRIM.sub("", line))
+    return short
 
 
 @lru_cache(maxsize=8)
