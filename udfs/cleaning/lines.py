@@ -42,6 +42,13 @@ _INNER_STOP: Final = re.compile(r"[^\W\d]{2}[.!?。！？।؟۔።։][\"'”’
 # An address alone on its line, or a mask in the place of one (udfs.cleaning.pii).
 _ADDRESS: Final = r"(?:https?://\S+|www\.\S+|\[(?:ip|url)\])"
 _ADDRESS_LINE: Final = re.compile(rf"[\W\d]*{_ADDRESS}(?:\W+{_ADDRESS})*\W*", re.IGNORECASE)
+_LABELLED_ADDRESS: Final = re.compile(rf"[^\W\d][^:/]{{0,40}}[:–-] ?{_ADDRESS}\W*", re.IGNORECASE)
+# Where to write or to call, masked or not; what protects addresses from robots leaves the last but one.
+_CONTACT: Final = re.compile(
+    r"\[(?:email|phone|ip)\]|\[email.protected\]|[\w.+-]+@[\w-]+\.[\w.-]*\w|(?:\+|\b00?|\()\d[\d ()/.–-]{5,}\d"
+)
+_MIN_CONTACTS: Final = 2
+_MAX_CONTACT_CHARS: Final = 240
 _HEADER_LINE: Final = re.compile(
     r"(?:HTTP/\d|(?:Content-(?:Type|Length|Encoding)|Set-Cookie|User-Agent|Cache-Control|Last-Modified|ETag):\s)",
 )
@@ -178,6 +185,14 @@ def _shown_rule(line: str, folded: str, has_rights: bool, has_separators: bool) 
         return Match("residue", False)
     if has_rights and len(line) <= _MAX_RIGHTS_CHARS and _RIGHTS.search(line) and not _INNER_STOP.search(line):
         return Match("footer", True)
+    if "://" in line and _LABELLED_ADDRESS.fullmatch(line):
+        return Match("url", False)
+    if (
+        len(line) <= _MAX_CONTACT_CHARS
+        and ("@" in line or "[" in line or "+" in line)
+        and len(_CONTACT.findall(line)) >= _MIN_CONTACTS
+    ):
+        return Match("footer", False)
     is_menu = has_separators and _SEPARATOR.search(line) and _MENU_LINE.fullmatch(line)
     return Match("navigation", True) if is_menu and not line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) else None
 

@@ -18,7 +18,10 @@ MAX_LINE_CHARS: Final = 120
 """A line that holds a phrase is furniture only if it holds little else."""
 RULES: Final = ("cookie", "login", "share", "footer", "links", "tags", "navigation", "url", "residue")
 """Rules that phrases can stand for, the more particular first."""
-KINDS: Final = ("line", "within")
+KINDS: Final = ("line", "within", "both")
+_JOINED_BY: Final = " + "
+MAX_NOTICE_CHARS: Final = 800
+"""A longer line that holds both halves of a notice is more than the notice."""
 Entry = tuple[str, str, str]
 """Rule, kind, and phrase in lower case."""
 # What these rules' phrases say, no author's own short line is likely to say; headings may read like the others.
@@ -61,7 +64,9 @@ def read_entries(lists: Mapping[str, Any]) -> tuple[Entry, ...]:
                 for phrase in phrases:
                     if not isinstance(phrase, str) or not fold(phrase):
                         raise ValueError(f"phrases of {language}: {rule}.{kind} holds {phrase!r}; put it in quotes")
-                    entries.add((rule, kind, phrase.casefold() if kind == "within" else fold(phrase)))
+                    if kind == "both" and len(list(filter(None, phrase.split(_JOINED_BY)))) != len(("one", "other")):
+                        raise ValueError(f"phrases of {language}: {rule}.both holds {phrase!r}; it must read 'one + other'")
+                    entries.add((rule, kind, fold(phrase) if kind == "line" else phrase.casefold()))
     return tuple(sorted(entries))
 
 
@@ -75,29 +80,44 @@ class Phrases:
         """Return for each line the rule that it falls under for what it says, or None."""
         whole = self._lines.get
         result = [whole(_trimmed(folded)) if 0 < len(folded) <= _MAX_FOLDED else None for folded in text.folded]
-        for at, phrase in self._first_within(text).items():
+        within, notices = self._said_within(text)
+        for at, phrase in within.items():
             line = text.lines[at]
             if not (len(line) > _STATEMENT_RATIO * len(phrase) and _STATEMENT.search(line)):
                 result[at] = self._within[phrase]
         for at, match in enumerate(result):
             if match and (len(text.lines[at]) > MAX_LINE_CHARS or text.is_code(text.lines[at])):
                 result[at] = None
+        for at, match in notices.items():
+            result[at] = result[at] or match
         return result
 
-    def _first_within(self, split: SplitText) -> dict[int, str]:
-        """Return the phrase that begins first in a line, the longest if there are several, by the line's place."""
+    def _said_within(self, split: SplitText) -> tuple[dict[int, str], dict[int, Match]]:
+        """Return by a line's place the phrase that begins first in it, the longest of several; and the notices."""
         text = split.folded_text
         starts = list(accumulate((len(line) + 1 for line in split.folded), initial=0))
         found: dict[int, tuple[int, int, str]] = {}
+        halves: dict[int, set[str]] = {}
         for number, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
             phrase, is_spaced = self._sought[number]
             if is_spaced and start and (text[start - 1].isalnum() or text[start - 1] == "_"):
                 continue
             at = bisect_right(starts, start) - 1
+            if phrase in self._halves:
+                halves.setdefault(at, set()).add(phrase)
             candidate = (start, -end, phrase)
-            if at not in found or candidate < found[at]:
+            if phrase in self._within and (at not in found or candidate < found[at]):
                 found[at] = candidate
-        return {at: phrase for at, (_, _, phrase) in found.items()}
+        notices = {
+            at: match
+            for at, said in halves.items()
+            if len(said) > 1 and len(split.lines[at]) <= MAX_NOTICE_CHARS and (match := self._notice(said))
+        }
+        return {at: phrase for at, (_, _, phrase) in found.items()}, notices
+
+    def _notice(self, said: set[str]) -> Match | None:
+        found = [rule for half in said for other, rule in self._halves[half] if other in said]
+        return Match(min(found, key=RULES.index), False) if found else None
 
     @cached_property
     def _lines(self) -> dict[str, Match]:
@@ -108,9 +128,22 @@ class Phrases:
         return {phrase: Match(rule, rule in _SURE) for phrase, rule in self._by_phrase("within").items()}
 
     @cached_property
+    def _halves(self) -> dict[str, list[tuple[str, str]]]:
+        """By a notice's first half: the other halves that make it one, with its rule; the others with nothing."""
+        halves: dict[str, list[tuple[str, str]]] = {}
+        for phrases, rule in self._by_phrase("both").items():
+            one, other = phrases.split(_JOINED_BY)
+            halves.setdefault(one, []).append((other, rule))
+            halves.setdefault(other, [])
+        return halves
+
+    @cached_property
     def _sought(self) -> list[tuple[str, bool]]:
         """Phrases, and whether each must stand at the start of a word."""
-        return [(phrase, phrase[0].isalnum() and not _UNSPACED.match(phrase)) for phrase in self._within]
+        return [
+            (phrase, phrase[0].isalnum() and not _UNSPACED.match(phrase))
+            for phrase in dict.fromkeys([*self._within, *self._halves])
+        ]
 
     @cached_property
     def _automaton(self) -> AhoCorasick:
