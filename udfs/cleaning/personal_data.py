@@ -39,6 +39,7 @@ _MIN_IBAN_CHARS: Final = 15
 # So many digits with the marks between them that numbers have.
 _NUMBER: Final = re.compile(r"\d(?:[\d()/.\-– ]{5,22})\d")
 _BEFORE_NUMBER: Final = "+＋("
+_NUMBER_MARKS: Final = "+＋()/.-– "
 _NO_PHONE: Final = re.compile(r"(?:isbn|issn|doi|isni|issue|pmid|oclc|nr\.?|no\.?|№|id|art\.?)[\s:#-]*$", re.IGNORECASE)
 _DATE: Final = re.compile(
     r"(?:19|20)\d\d[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d\d"
@@ -151,7 +152,7 @@ def _phones(text: str, plan: PersonalDataPlan, region: str | None) -> Iterable[t
         begin = found.start()
         begin -= begin > end and text[begin - 1] in _BEFORE_NUMBER
         value, end = text[begin : found.end()], found.end()
-        if sum(map(str.isdigit, value)) < _MIN_PHONE_DIGITS:
+        if len(value) - sum(map(value.count, _NUMBER_MARKS)) < _MIN_PHONE_DIGITS:
             continue
         before = text[max(0, begin - _WORD_WITHIN) : begin]
         is_international = value[0] in "+＋" or before.endswith(("+", "＋"))

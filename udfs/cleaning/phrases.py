@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, Implementation
 
 from udfs.cleaning.split import SplitText
 
@@ -64,8 +64,8 @@ def read_entries(lists: Mapping[str, Any]) -> tuple[Entry, ...]:
                 for phrase in phrases:
                     if not isinstance(phrase, str) or not fold(phrase):
                         raise ValueError(f"phrases of {language}: {rule}.{kind} holds {phrase!r}; put it in quotes")
-                    if kind == "both" and len(list(filter(None, phrase.split(_JOINED_BY)))) != len(("one", "other")):
-                        raise ValueError(f"phrases of {language}: {rule}.both holds {phrase!r}; it must read 'one + other'")
+                    if kind == "both" and not all((*phrase.partition(_JOINED_BY), phrase.count(_JOINED_BY) == 1)):
+                        raise ValueError(f"phrases of {language}: {rule}.both holds {phrase!r}; write 'one + other'")
                     entries.add((rule, kind, fold(phrase) if kind == "line" else phrase.casefold()))
     return tuple(sorted(entries))
 
@@ -94,20 +94,19 @@ class Phrases:
 
     def _said_within(self, split: SplitText) -> tuple[dict[int, str], dict[int, Match]]:
         """Return by a line's place the phrase that begins first in it, the longest of several; and the notices."""
-        text = split.folded_text
+        text, sought = split.folded_text, self._sought
         starts = list(accumulate((len(line) + 1 for line in split.folded), initial=0))
         found: dict[int, tuple[int, int, str]] = {}
         halves: dict[int, set[str]] = {}
         for number, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            phrase, is_spaced = self._sought[number]
+            phrase, is_spaced, is_within, is_half = sought[number]
             if is_spaced and start and (text[start - 1].isalnum() or text[start - 1] == "_"):
                 continue
             at = bisect_right(starts, start) - 1
-            if phrase in self._halves:
+            if is_half:
                 halves.setdefault(at, set()).add(phrase)
-            candidate = (start, -end, phrase)
-            if phrase in self._within and (at not in found or candidate < found[at]):
-                found[at] = candidate
+            if is_within and (at not in found or (start, -end, phrase) < found[at]):
+                found[at] = (start, -end, phrase)
         notices = {
             at: match
             for at, said in halves.items()
@@ -138,16 +137,23 @@ class Phrases:
         return halves
 
     @cached_property
-    def _sought(self) -> list[tuple[str, bool]]:
-        """Phrases, and whether each must stand at the start of a word."""
+    def _sought(self) -> list[tuple[str, bool, bool, bool]]:
+        """Phrases, and whether each must stand at the start of a word, counts alone, and is a notice's half."""
         return [
-            (phrase, phrase[0].isalnum() and not _UNSPACED.match(phrase))
+            (
+                phrase,
+                phrase[0].isalnum() and not _UNSPACED.match(phrase),
+                phrase in self._within,
+                phrase in self._halves,
+            )
             for phrase in dict.fromkeys([*self._within, *self._halves])
         ]
 
     @cached_property
     def _automaton(self) -> AhoCorasick:
-        return AhoCorasick([phrase for phrase, _ in self._sought], store_patterns=False)
+        return AhoCorasick(
+            [phrase for phrase, *_ in self._sought], store_patterns=False, implementation=Implementation.DFA
+        )
 
     def _by_phrase(self, kind: str) -> dict[str, str]:
         # Two languages may use one phrase in two ways; the more particular rule has it.
