@@ -2,12 +2,12 @@
 
     python -m benchmarks.cleaning [--pages PAGES.parquet] [--datatrove FOLDER] [--language deu_Latn] [--rounds 3]
 
-PAGES has a column ``text``; without it, the pages of the boilerplate tests are used. All are taken for one language,
-so that no filter has to load the tokenizers of many. Ours mends, normalises, masks,
-takes lines out and measures; datatrove's filters decide whether a document stays. Each side is a process of its own,
-which loads and warms up before the clock runs; the round with the least CPU time counts. datatrove's chain is run as its pipelines run it:
-a document that one filter rejects does not reach the next. A filter that rejects by its first count, as FineWeb's often does, has looked at little of a
-document: how many pass is printed. FOLDER is where datatrove is installed apart from ours:
+PAGES has a column ``text``; without it, the pages of the boilerplate tests are used. All are taken to be in one
+language, so that no filter loads the tokenizers of many. Ours mends, normalises, masks, takes lines out and measures;
+datatrove's filters decide whether a document stays. Each side is a process of its own, which loads and warms up before
+the clock runs; the round with the least CPU time counts. datatrove's chain is run as its pipelines run it: a document
+that one filter rejects does not reach the next. A filter that rejects by its first count, as FineWeb's often does, has
+looked at little of a document: how many pass is printed. FOLDER is where datatrove is installed apart from ours:
 
     pip install --target FOLDER -r benchmarks/datatrove.txt
 """
