@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 
-.PHONY: help run test lint fmt type bench bench-dedup bench-engines soak dist languages clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-texts bench-dedup bench-engines soak dist languages clean setup setup-dev apertium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,13 +33,18 @@ type: setup-dev ## Check types
 	$(BIN)/mypy
 
 bench: setup-dev apertium ## Measure speed as ratios to peers, in one run of some minutes
-	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs sketches wikitext
+	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs sketches
 	$(BIN)/python benchmarks/sketch.py --rensa $(BENCH)/venvs/sketches/bin/python
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 20000 --rounds 2 --tools ours baseline rensa-char \
 	  --work $(BENCH) --venvs $(BENCH)/venvs
 	$(BIN)/python -m benchmarks.increment --documents 1000 4000
+	$(MAKE) bench-texts
+
+bench-texts: setup-dev ## Only dump to text and web cleaning, against wikiextractor, mwparserfromhell and datatrove
+	sh benchmarks/near_duplicates/make-venvs.sh $(BENCH)/venvs wikitext
 	$(BIN)/python benchmarks/wikitext.py --wikiextractor $(BENCH)/venvs/wikitext/bin/python
-	[ -d $(BENCH)/datatrove ] || $(BIN)/python -m pip install --quiet --target $(BENCH)/datatrove -r benchmarks/datatrove.txt
+	[ -e $(BENCH)/datatrove/.complete ] || { rm -rf $(BENCH)/datatrove && $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --target $(BENCH)/datatrove -r benchmarks/datatrove.txt && touch $(BENCH)/datatrove/.complete; }
 	$(BIN)/python -m benchmarks.cleaning --datatrove $(BENCH)/datatrove
 
 bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and an increment; hours

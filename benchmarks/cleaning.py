@@ -2,10 +2,12 @@
 
     python -m benchmarks.cleaning [--pages PAGES.parquet] [--datatrove FOLDER] [--language deu_Latn] [--rounds 3]
 
-PAGES has a column ``text``; without it, the pages of the boilerplate tests are used. Ours mends, normalises, masks,
-takes lines out and measures; datatrove's filters decide whether a document stays. Each side is a process of its own,
-which loads and warms up before the clock runs; the best round counts. datatrove's chain is run as its pipelines run it:
-a document that one filter rejects does not reach the next. FOLDER is where datatrove is installed apart from ours:
+PAGES has a column ``text``; without it, the pages of the boilerplate tests are used. All are taken to be in one
+language, so that no filter loads the tokenizers of many. Ours mends, normalises, masks, takes lines out and measures;
+datatrove's filters decide whether a document stays. Each side is a process of its own, which loads and warms up before
+the clock runs; the round with the least CPU time counts. datatrove's chain is run as its pipelines run it: a document
+that one filter rejects does not reach the next. A filter that rejects by its first count, as FineWeb's often does, has
+looked at little of a document: how many pass is printed. FOLDER is where datatrove is installed apart from ours:
 
     pip install --target FOLDER -r benchmarks/datatrove.txt
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -74,8 +77,8 @@ def read_pages(pages: Path | None) -> list[str]:
 
         return [text for text in pq.read_table(pages, columns=["text"]).column(0).to_pylist() if text]
     lines = defaultdict(list)
-    for path in sorted(MARKED.glob("*.tsv")):
-        with path.open(encoding="utf-8", newline="") as file:
+    for path in sorted(MARKED.glob("*.tsv*")):
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
                 if "line" in row:
                     lines[row["page"]].append(row["line"])
@@ -89,13 +92,12 @@ def run_side(options: argparse.Namespace) -> None:
     work = our_cleaner(language) if side == "ours" else their_filters(side, language)
     for text in texts[:20]:
         work(text)
-    best = float("inf")
+    best, passed = float("inf"), 0
     for _ in range(options.rounds):
-        started = time.perf_counter()
-        for text in texts:
-            work(text)
-        best = min(best, time.perf_counter() - started)
-    print(json.dumps({"documents": len(texts), "characters": sum(map(len, texts)), "seconds": best}))
+        started = time.process_time()
+        passed = sum(work(text) is True for text in texts)
+        best = min(best, time.process_time() - started)
+    print(json.dumps({"documents": len(texts), "characters": sum(map(len, texts)), "seconds": best, "passed": passed}))
 
 
 def main() -> int:
@@ -122,10 +124,11 @@ def main() -> int:
             return 1
         result = json.loads(made.stdout.splitlines()[-1])
         speeds[side] = result["documents"] / result["seconds"]
+        passed = "" if side == "ours" else f"   {result['passed']} of {result['documents']} pass"
         megabytes = result["characters"] / 1e6 / result["seconds"]
         print(
             f"{side:20} {speeds[side]:8.1f} docs/s {megabytes:7.2f} M chars/s   "
-            f"ours is {speeds['ours'] / speeds[side]:5.2f} times as fast"
+            f"ours is {speeds['ours'] / speeds[side]:5.2f} times as fast{passed}"
         )
     return 0
 

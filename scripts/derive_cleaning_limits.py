@@ -34,7 +34,7 @@ def measures(path: Path) -> dict[str, float]:
     chars = Counter(text)
     unspaced = is_unspaced(path.name.partition(".")[0])
     return {
-        "word_chars": 0.0 if unspaced else mean_word_chars(text, chars) or 0.0,
+        "word_chars": 0.0 if unspaced else mean_word_chars(len(text.split()), chars) or 0.0,
         "symbols": symbol_share(chars),
         "ngrams": repeated_share(text, is_unspaced=unspaced),
     }

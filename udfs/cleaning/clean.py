@@ -10,6 +10,7 @@ from udfs.cleaning.lines import LineRules, find_furniture
 from udfs.cleaning.measures import Measures, measure
 from udfs.cleaning.normalise import normalise, repair
 from udfs.cleaning.personal_data import Kind, PersonalDataPlan
+from udfs.cleaning.split import SplitText
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +60,21 @@ def clean(text: str | None, language: str, rules: LineRules, personal: PersonalD
     """
     normalised, mended = repair(text or "")
     masked, found = personal_data.treat(normalised, personal, language)
-    lines = masked.split("\n")
-    repeated = _repeated_share(lines, len(masked))
-    removed_text: list[tuple[int, str, str]] = []
-    places = list(range(len(lines)))
-    # Without what the first pass took out, a line may be seen for what it is.
-    while any(codes := find_furniture([lines[at] for at in places], rules)):
-        removed_text += [(at, code, lines[at]) for at, code in zip(places, codes, strict=True) if code]
-        places = [at for at, code in zip(places, codes, strict=True) if not code]
-    result = normalise("\n".join(lines[at] for at in places)) if removed_text else masked
-    counts = Counter(code for _, code, _ in removed_text)
+    split = SplitText.of(masked)
+    codes = find_furniture(split, rules)
+    removed_text = [(code, line) for code, line in zip(codes, split.lines, strict=True) if code]
+    result = masked
+    if removed_text:
+        result = normalise("\n".join(line for code, line in zip(codes, split.lines, strict=True) if not code))
+    counts = Counter(code for code, _ in removed_text)
     chars = Counter[str]()
-    for _, code, line in removed_text:
+    for code, line in removed_text:
         chars[code] += len(line)
     return Cleaned(
         text=result,
         removed=tuple(Removed(code, counts[code], chars[code]) for code in sorted(counts)),
-        removed_text=tuple((code, line) for _, code, line in sorted(removed_text)),
-        repeated_line_share=repeated,
+        removed_text=tuple(removed_text),
+        repeated_line_share=_repeated_share(split),
         mended_lines=mended,
         personal_data=found,
         measures=measure(result, language),
@@ -89,12 +87,11 @@ def clean_title(title: str | None, language: str, personal: PersonalDataPlan) ->
     return personal_data.treat(mended, personal, language)[0] or None
 
 
-def _repeated_share(lines: list[str], chars: int) -> float:
+def _repeated_share(text: SplitText) -> float:
     seen: set[str] = set()
     repeated = 0
-    for line in lines:
-        key = line.casefold()
-        if line and key in seen:
+    for line, folded in zip(text.lines, text.folded, strict=True):
+        if line and folded in seen:
             repeated += len(line)
-        seen.add(key)
-    return repeated / chars if chars else 0.0
+        seen.add(folded)
+    return repeated / len(text.text) if text.text else 0.0

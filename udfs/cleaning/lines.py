@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from udfs.cleaning.phrases import CODE_MARKS, Match, Phrases
+from udfs.cleaning.phrases import Match, Phrases
+from udfs.cleaning.split import SplitText
 
 CODES: Final = (
     "navigation",
@@ -33,19 +34,30 @@ CODES: Final = (
 _UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-_SENTENCE_END: Final = re.compile(r"[.!?…。！？।॥؟۔።։][\"'”’»)\]]*$")
+_CLOSING: Final = "\"'”’»)]"
+_SENTENCE_ENDS: Final = tuple(".!?…。！？।॥؟۔።։")
 # A teaser that was cut to fit.
-_CUT: Final = re.compile(r"(?:…|\.\.)[\"'”’»)\]]*$")
+_CUT_ENDS: Final = ("…", "..")
 _INNER_STOP: Final = re.compile(r"[^\W\d]{2}[.!?。！？।؟۔።։][\"'”’»)\]]*\s+[\"'“‘«(¿¡]*\w|[。！？]")
 # An address alone on its line, or a mask in the place of one (udfs.cleaning.pii).
 _ADDRESS: Final = r"(?:https?://\S+|www\.\S+|\[(?:ip|url)\])"
 _ADDRESS_LINE: Final = re.compile(rf"[\W\d]*{_ADDRESS}(?:\W+{_ADDRESS})*\W*", re.IGNORECASE)
+_LABELLED_ADDRESS: Final = re.compile(rf"[^\W\d][^:/]{{0,40}}[:–-] ?{_ADDRESS}\W*", re.IGNORECASE)
+# Where to write or to call, masked or not; what protects addresses from robots leaves the last but one.
+_CONTACT: Final = re.compile(
+    r"\[(?:email|phone|ip)\]|\[email.protected\]|[\w.+-]+@[\w-]+\.[\w.-]*\w|(?:\+|\b00?|\()\d[\d ()/.–-]{5,}\d"
+)
+_MIN_CONTACTS: Final = 2
+_MAX_CONTACT_CHARS: Final = 240
 _HEADER_LINE: Final = re.compile(
     r"(?:HTTP/\d|(?:Content-(?:Type|Length|Encoding)|Set-Cookie|User-Agent|Cache-Control|Last-Modified|ETag):\s)",
 )
 # Three or more short entries between the separators that menus and breadcrumbs use.
 _MENU_LINE: Final = re.compile(r"[^|»›•·>¦\d]{2,30}(?:\s[|»›•·>¦]\s?[^|»›•·>¦\d]{2,30}){2,}[|»›•·>¦]?")
+_SEPARATOR: Final = re.compile("[|»›•·>¦]")
 _RIGHTS: Final = re.compile(r"©|℗|\(c\) ?(?:19|20)\d\d", re.IGNORECASE)
+_HEADER_STARTS: Final = frozenset("HCSULE")
+_MAX_LONE_MARKS: Final = 3
 _LONE_MARKS: Final = re.compile(r"[|/\\»«›‹•·×+;,<>←→↑↓▲▼►◄▶◀☰✕✖]{1,3}")
 
 _PROSE_CHARS: Final = 80
@@ -93,67 +105,126 @@ class LineRules:
     """Also take out short lines around the body of what shows itself to be a web page."""
 
 
-def find_furniture(lines: Sequence[str], rules: LineRules) -> list[str | None]:
+def find_furniture(text: SplitText, rules: LineRules) -> list[str | None]:
     """Return a code for each line that is not the author's, None for the others.
 
     Args:
-        lines: a normalised text's lines; empty ones are none's.
+        text: a normalised text; its empty lines are none's.
         rules: what is looked for.
     """
-    codes: list[str | None] = [None] * len(lines)
-    maybe: dict[int, str] = {}
-    for at, line in enumerate(lines):
-        if line and (found := _own_rule(line, rules.phrases)):
-            if found.is_sure:
-                codes[at] = found.rule
-            maybe[at] = found.rule
-    if rules.is_structural and _is_page(lines, maybe):
-        for at, code in maybe.items():
+    found = _Lines(text, rules.phrases.match(text))
+    codes: list[str | None] = [None] * len(text.lines)
+    left = list(range(len(codes)))
+    # Without what one pass took out, a line may be seen for what it is.
+    while taken := _one_pass(found, left, rules):
+        for at, code in taken.items():
             codes[at] = code
-        _add_zones(lines, codes)
-    _add_repeated(lines, codes, rules.min_repeated_line_chars)
+        left = [at for at in left if at not in taken]
     return codes
 
 
-def _own_rule(line: str, phrases: Phrases) -> Match | None:
+class _Lines:
+    """What is known of a text's lines one by one, worked out once."""
+
+    def __init__(self, text: SplitText, said: Sequence[Match | None]) -> None:
+        self.lines, self.folded = text.lines, text.folded
+        self._text = text
+        self._weights: dict[int, float] = {}
+        self._has_unspaced = not text.text.isascii() and _UNSPACED.search(text.text) is not None
+        has_separators = _SEPARATOR.search(text.text) is not None
+        has_rights = any(mark in text.folded_text for mark in ("©", "℗", "(c)"))
+        self.own = [
+            match or (_shown_rule(line, folded, has_rights, has_separators) if line else None)
+            for line, folded, match in zip(text.lines, text.folded, said, strict=True)
+        ]
+
+    def weight(self, at: int) -> float:
+        """Return what a line adds to the sum of the body that it would belong to."""
+        if at not in self._weights:
+            self._weights[at] = self._weigh(self.lines[at])
+        return self._weights[at]
+
+    def _weigh(self, line: str) -> float:
+        is_unspaced = self._has_unspaced and _UNSPACED.search(line) is not None
+        chars = len(line)
+        if chars >= (_UNSPACED_LONG_CHARS if is_unspaced else _LONG_CHARS):
+            return _PROSE_WEIGHT
+        open_line = line.rstrip(_CLOSING)
+        is_sentence = open_line.endswith(_SENTENCE_ENDS)
+        if chars >= (_UNSPACED_PROSE_CHARS if is_unspaced else _PROSE_CHARS):
+            return _PROSE_WEIGHT if is_sentence or _INNER_STOP.search(line) else _SHORT_WEIGHT
+        if self._text.has_code_signs and self._text.is_code(line):
+            return _CODE_WEIGHT
+        if not is_sentence or open_line.endswith(_CUT_ENDS):
+            return _SHORT_WEIGHT
+        is_spoken = chars >= _UNSPACED_SENTENCE_CHARS if is_unspaced else line.count(" ") >= _SENTENCE_WORDS - 1
+        return _SENTENCE_WEIGHT if is_spoken else _SHORT_WEIGHT
+
+
+def _one_pass(found: _Lines, places: Sequence[int], rules: LineRules) -> dict[int, str]:
+    """Return the code of each line to take out of those at ``places``."""
+    maybe = {at: match for at in places if (match := found.own[at])}
+    if rules.is_structural and _is_page(found.lines, places, maybe):
+        taken = {at: match.rule for at, match in maybe.items()}
+        _add_zones(found, places, taken)
+    else:
+        taken = {at: match.rule for at, match in maybe.items() if match.is_sure}
+    _add_repeated(found, places, taken, rules.min_repeated_line_chars)
+    return taken
+
+
+def _shown_rule(line: str, folded: str, has_rights: bool, has_separators: bool) -> Match | None:
+    """Return the rule that a line falls under for what it is made of; the flags say what its text has at all."""
     if len(line) > _MAX_LINE_CHARS:
         return None
-    if found := phrases.match(line):
-        return found
-    if _ADDRESS_LINE.fullmatch(line) or _HEADER_LINE.match(line):
+    if ("://" in line or "[" in line or "www." in folded) and _ADDRESS_LINE.fullmatch(line):
         return Match("url", True)
-    if _LONE_MARKS.fullmatch(line):
+    if line[0] in _HEADER_STARTS and _HEADER_LINE.match(line):
+        return Match("url", True)
+    if len(line) <= _MAX_LONE_MARKS and _LONE_MARKS.fullmatch(line):
         return Match("residue", False)
-    if len(line) <= _MAX_RIGHTS_CHARS and _RIGHTS.search(line) and not _INNER_STOP.search(line):
+    if has_rights and len(line) <= _MAX_RIGHTS_CHARS and _RIGHTS.search(line) and not _INNER_STOP.search(line):
         return Match("footer", True)
-    return Match("navigation", True) if _MENU_LINE.fullmatch(line) and not _SENTENCE_END.search(line) else None
+    if "://" in line and _LABELLED_ADDRESS.fullmatch(line):
+        return Match("url", False)
+    if (
+        len(line) <= _MAX_CONTACT_CHARS
+        and ("@" in line or "[" in line or "+" in line)
+        and len(_CONTACT.findall(line)) >= _MIN_CONTACTS
+    ):
+        return Match("footer", False)
+    is_menu = has_separators and _SEPARATOR.search(line) and _MENU_LINE.fullmatch(line)
+    return Match("navigation", True) if is_menu and not line.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) else None
 
 
-def _is_page(lines: Sequence[str], maybe: Mapping[int, str]) -> bool:
+def _is_page(lines: Sequence[str], places: Sequence[int], maybe: Mapping[int, Match]) -> bool:
     """Say whether a text is a page as a browser shows it: enough different lines are furniture by themselves.
 
     Addresses and lone marks do not count, as authors of lists, code and formulas write them too.
     """
-    evidence = {lines[at] for at, code in maybe.items() if code not in ("url", "residue")}
-    return len(evidence) >= max(_MIN_EVIDENCE, _MIN_EVIDENCE_SHARE * sum(map(bool, lines)))
+    evidence = {lines[at] for at, match in maybe.items() if match.rule not in ("url", "residue")}
+    if len(evidence) < _MIN_EVIDENCE:
+        return False
+    return len(evidence) >= _MIN_EVIDENCE_SHARE * sum(1 for at in places if lines[at])
 
 
-def _add_zones(lines: Sequence[str], codes: list[str | None]) -> None:
+def _add_zones(found: _Lines, places: Sequence[int], taken: dict[int, str]) -> None:
     """Add codes for the short lines before and behind the body."""
-    filled = [at for at, line in enumerate(lines) if line]
-    weights = [_FURNITURE_WEIGHT if codes[at] else _weight(lines[at]) for at in filled]
+    lines = found.lines
+    filled = [at for at in places if lines[at]]
+    weights = [_FURNITURE_WEIGHT if at in taken else found.weight(at) for at in filled]
     runs = _short_runs(weights)
     body = _heaviest_run(_with_lists(weights, runs))
     if body is None:
         return
-    start, end = _headline(lines, codes, filled[: body[0] + 1]), body[1] + _LINES_AFTER_BODY
+    start, end = _headline(lines, taken, filled[: body[0] + 1]), body[1] + _LINES_AFTER_BODY
     for first, behind in runs:
         if behind - first < _MIN_RUN:
             continue
         for place in range(first, behind):
             is_title = place == 0 and len(lines[filled[0]]) >= _MIN_HEADLINE_CHARS
-            if codes[filled[place]] is None and not is_title and not start <= place <= end:
-                codes[filled[place]] = "navigation" if place < start else "links"
+            if filled[place] not in taken and not is_title and not start <= place <= end:
+                taken[filled[place]] = "navigation" if place < start else "links"
 
 
 def _short_runs(weights: Sequence[float]) -> list[tuple[int, int]]:
@@ -179,22 +250,6 @@ def _with_lists(weights: Sequence[float], runs: Sequence[tuple[int, int]]) -> li
     return result
 
 
-def _weight(line: str) -> float:
-    """Return what a line adds to the sum of the body that it would belong to."""
-    is_unspaced = bool(_UNSPACED.search(line))
-    if len(line) >= (_UNSPACED_LONG_CHARS if is_unspaced else _LONG_CHARS):
-        return _PROSE_WEIGHT
-    is_sentence = bool(_SENTENCE_END.search(line))
-    if len(line) >= (_UNSPACED_PROSE_CHARS if is_unspaced else _PROSE_CHARS):
-        return _PROSE_WEIGHT if is_sentence or _INNER_STOP.search(line) else _SHORT_WEIGHT
-    if CODE_MARKS.search(line):
-        return _CODE_WEIGHT
-    if _CUT.search(line):
-        return _SHORT_WEIGHT
-    is_spoken = len(line) >= _UNSPACED_SENTENCE_CHARS if is_unspaced else line.count(" ") >= _SENTENCE_WORDS - 1
-    return _SENTENCE_WEIGHT if is_sentence and is_spoken else _SHORT_WEIGHT
-
-
 def _heaviest_run(weights: Sequence[float]) -> tuple[int, int] | None:
     """Return first and last place of the run with the largest sum, or None if no sum is above 0 (Kadane)."""
     best, found, total, start = 0.0, None, 0.0, 0
@@ -207,7 +262,7 @@ def _heaviest_run(weights: Sequence[float]) -> tuple[int, int] | None:
     return found
 
 
-def _headline(lines: Sequence[str], codes: Sequence[str | None], filled: Sequence[int]) -> int:
+def _headline(lines: Sequence[str], taken: Mapping[int, str], filled: Sequence[int]) -> int:
     """Return the place of the line at which the headline over the body begins; ``filled`` ends with the body's first.
 
     A page's first line is what a browser shows as its title: the headline and the site's name.
@@ -220,7 +275,7 @@ def _headline(lines: Sequence[str], codes: Sequence[str | None], filled: Sequenc
         if len(line) >= _MIN_HEADLINE_CHARS and line in title:
             found = place
             break
-        furniture += codes[filled[place]] is not None
+        furniture += filled[place] in taken
         if first - place > _HEADLINE_WITHIN and furniture > (first - place) * _MAX_FURNITURE_SHARE:
             break
     if found is None:
@@ -230,11 +285,11 @@ def _headline(lines: Sequence[str], codes: Sequence[str | None], filled: Sequenc
     return found - 1 if found > 1 and has_date else found
 
 
-def _add_repeated(lines: Sequence[str], codes: list[str | None], min_chars: int) -> None:
+def _add_repeated(found: _Lines, places: Sequence[int], taken: dict[int, str], min_chars: int) -> None:
     seen: set[str] = set()
-    for at, line in enumerate(lines):
-        if codes[at] is None and len(line) >= min_chars:
-            key = line.casefold()
+    for at in places:
+        if at not in taken and len(found.lines[at]) >= min_chars:
+            key = found.folded[at]
             if key in seen:
-                codes[at] = "repeated"
+                taken[at] = "repeated"
             seen.add(key)

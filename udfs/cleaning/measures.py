@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from udfs.scripts import letters_in
 
@@ -46,26 +49,31 @@ def measure(text: str, language: str) -> Measures:
         language: GlotLID code of the language it is said to be in, such as ``zho_Hans``.
     """
     script = language.partition("_")[2]
-    chars = Counter(text)
+    chars, words = count_chars(text), text.split()
     letters, right = letters_in(chars, script)
     return Measures(
-        repeated_ngram_share=repeated_ngram_share(text, is_unspaced=is_unspaced(language)),
+        repeated_ngram_share=repeated_ngram_share(text, is_unspaced=is_unspaced(language), words=words),
         symbol_share=symbol_share(chars),
-        mean_word_chars=None if is_unspaced(language) else mean_word_chars(text, chars),
+        mean_word_chars=None if is_unspaced(language) else mean_word_chars(len(words), chars),
         script_share=right / letters if letters and right is not None else None,
-        foreign_script_line_share=_foreign_lines(text, script, letters, right),
+        foreign_script_line_share=_foreign_lines(text, chars, script, letters, right),
         han_variant=han_variant(chars) if script in _HAN else None,
     )
 
 
-def repeated_ngram_share(text: str, *, is_unspaced: bool = False) -> float:
+def repeated_ngram_share(text: str, *, is_unspaced: bool = False, words: list[str] | None = None) -> float:
     """Return the share of the text that lies in copies of its most frequent n-gram (Rae et al. 2021, A1.1).
 
     Words four at a time, or characters twelve at a time where words are not separated. Texts of fewer than ten times
-    as many give 0.
+    as many give 0. ``words`` are the text's, if they are known.
     """
-    grams, units, size = _grams(text, is_unspaced)
-    count = max(grams.values(), default=0)
+    if is_unspaced:
+        grams, units, size = _grams(text, is_unspaced)
+        count = max(grams.values(), default=0)
+    else:
+        words = text.split() if words is None else words
+        units, size = len(words), _GRAM
+        count = _commonest_gram(words) if units >= _MIN_GRAMS * size else 0
     return min(1.0, count * size / units) if count > 1 else 0.0
 
 
@@ -92,15 +100,44 @@ def _grams(text: str, is_unspaced: bool, parts: int = 1) -> tuple[Counter[object
     return (grams if units >= _MIN_GRAMS * size else Counter()), units, size
 
 
+def _commonest_gram(words: list[str]) -> int:
+    """Return how often the most frequent four words in a row stand there."""
+    if len(words) > np.iinfo(np.uint16).max:
+        return max(Counter(zip(*(words[start:] for start in range(_GRAM)), strict=False)).values())
+    # Each word's number is the place of its first copy: four of them fit into 64 bits.
+    numbers = np.fromiter(map(dict[str, int]().setdefault, words, itertools.count()), np.uint64, len(words))
+    starts = len(words) - _GRAM + 1
+    grams = np.zeros(starts, np.uint64)
+    for place in range(_GRAM):
+        grams = (grams << np.uint64(16)) | numbers[place : place + starts]
+    grams.sort()
+    edges = np.flatnonzero(np.concatenate(([True], grams[1:] != grams[:-1], [True])))
+    return int(np.diff(edges).max())
+
+
+def count_chars(text: str) -> Counter[str]:
+    """Count a text's characters."""
+    if text.isascii():
+        counts = np.bincount(np.frombuffer(text.encode(), np.uint8))
+    else:
+        codes = _codes(text)
+        counts = np.bincount(codes)
+    found = np.flatnonzero(counts)
+    return Counter(dict(zip(map(chr, found.tolist()), counts[found].tolist(), strict=True)))
+
+
+def _codes(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
 def symbol_share(chars: Counter[str]) -> float:
     """Return the share of punctuation and symbol characters (Unicode categories P and S)."""
     total = chars.total()
     return sum(count for char, count in chars.items() if category(char)[0] in "PS") / total if total else 0.0
 
 
-def mean_word_chars(text: str, chars: Counter[str]) -> float | None:
+def mean_word_chars(words: int, chars: Counter[str]) -> float | None:
     """Return how many letters, marks and digits a run between blanks has, or None for an empty text."""
-    words = len(text.split())
     written = sum(count for char, count in chars.items() if category(char)[0] in "LMN")
     return written / words if words else None
 
@@ -123,16 +160,23 @@ def category(char: str) -> str:
     return unicodedata.category(char)
 
 
-def _foreign_lines(text: str, script: str, letters: int, right: int | None) -> float | None:
+def _foreign_lines(text: str, chars: Counter[str], script: str, letters: int, right: int | None) -> float | None:
     if not letters or right is None:
         return None
     if letters == right:
         return 0.0
-    foreign = 0
-    for line in text.split("\n"):
-        in_line, in_script = letters_in(Counter(line), script)
-        foreign += in_line if 2 * (in_script or 0) < in_line else 0
-    return foreign / letters
+    # Of each character: 0 no letter, 1 a letter of the script, 2 another's.
+    kinds = np.zeros(ord(max(chars)) + 1, np.uint8)
+    for char in chars:
+        if char.isalpha():
+            kinds[ord(char)] = 1 if letters_in(Counter(char), script)[1] else 2
+    codes = _codes(text)
+    of_char = kinds[codes]
+    starts = np.concatenate(([0], np.flatnonzero(codes == ord("\n")) + 1))
+    # A text may end with a line end, behind which there is no line to sum up.
+    starts = starts[starts < len(codes)]
+    ours, theirs = (np.add.reduceat((of_char == kind).astype(np.int64), starts) for kind in (1, 2))
+    return int((ours + theirs)[ours < theirs].sum()) / letters
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,8 @@ from html.entities import html5
 from typing import Final
 
 import ftfy
-from ftfy.badness import is_bad
+
+from udfs.cleaning.encoding_faults import is_bad
 
 # Characters that carry no text: C0 and C1 controls but tab and line feed, soft hyphen, byte order mark, bidi
 # overrides and embeddings, lone surrogates, noncharacters, and the private use area, where icon fonts live. The
@@ -21,10 +22,16 @@ _DROPPED: Final = re.compile(
 )
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_BLANKS: Final = re.compile(r"[^\S\n]+")
+_ODD_LINE_ENDS: Final = "\r\x0b\x0c\x85\u2028\u2029"
+# What most texts have none of: all that is dropped or changed below but the two commonest blanks; joiners and marks.
+_ODD: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ud800-\uf8ff"
+    "\ufb50-\ufdff\ufe70-\ufeff\ufff9-\uffff\U000f0000-\U0010ffff]"
+)
+_BLANKS: Final = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")
 # U+0085 may be half of a letter that was decoded wrongly.
 _SURE_LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
-_PLAIN_BLANKS: Final = re.compile(r"[ \t\r\n]+")
+_PLAIN_BLANKS: Final = " \t\r\n"
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 # A line of joiners and marks alone is what is left of an icon.
 _INVISIBLE_LINE: Final = re.compile(r"^[ \u200c-\u200f]+$", re.MULTILINE)
@@ -56,14 +63,24 @@ def normalise(text: str) -> str:
     Runs of blanks become one space, blanks at line ends go, more than one empty line becomes one, HTML entities
     become what they stand for, Arabic presentation forms become letters. Doing it twice is doing it once.
     """
-    text = _LINE_ENDS.sub("\n", text)
     if "&" in text:
-        text = _LINE_ENDS.sub("\n", _unescape(text))
-    text = _PRESENTATION_FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-    text = unicodedata.normalize("NFC", _DROPPED.sub("", text))
-    text = _INVISIBLE_LINE.sub("", _BLANKS.sub(" ", text))
-    lines = (line.strip() for line in text.split("\n"))
-    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
+        if any(end in text for end in _ODD_LINE_ENDS):
+            text = _LINE_ENDS.sub("\n", text)
+        text = _unescape(text)
+    text = text.replace("\r\n", "\n").replace("\xa0", " ").replace("\t", " ")
+    if _ODD.search(text):
+        text = _LINE_ENDS.sub("\n", text)
+        text = _PRESENTATION_FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+        text = unicodedata.normalize("NFC", _DROPPED.sub("", text))
+        text = _INVISIBLE_LINE.sub("", _BLANKS.sub(" ", text))
+    else:
+        text = unicodedata.normalize("NFC", text)
+        while "  " in text:
+            text = text.replace("  ", " ")
+    text = text.replace(" \n", "\n").replace("\n ", "\n")
+    if "\n\n\n" in text:
+        text = _EMPTY_LINES.sub("\n\n", text)
+    return text.strip()
 
 
 def repair(text: str) -> tuple[str, int]:
@@ -74,8 +91,7 @@ def repair(text: str) -> tuple[str, int]:
     """
     result, mended = _round(text)
     # Blanks of ASCII are alike in all tables; what else was changed can have made a fault plain.
-    is_as_before = _PLAIN_BLANKS.sub("", result) == _PLAIN_BLANKS.sub("", text)
-    if result.isascii() or (not mended and is_as_before):
+    if result.isascii() or (not mended and (result == text or _without_blanks(result) == _without_blanks(text))):
         return result, mended
     for _ in range(_ROUNDS):
         again, more = _round(result)
@@ -83,6 +99,20 @@ def repair(text: str) -> tuple[str, int]:
             return result, mended
         result, mended = again, max(mended, more)
     return normalise(text), 0
+
+
+def _without_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("", text)
+    return text
+
+
+def _without_blanks(text: str) -> str:
+    for blank in _PLAIN_BLANKS:
+        text = text.replace(blank, "")
+    return text
 
 
 def _unescape(text: str) -> str:
@@ -101,8 +131,12 @@ def _plain(entity: re.Match[str]) -> str:
 
 
 def _round(text: str) -> tuple[str, int]:
-    text = _SURE_LINE_ENDS.sub("\n", _SURROGATES.sub("", text))
-    if text.isascii() or not is_bad(text):
+    if text.isascii():
+        return normalise(text), 0
+    text = _without_surrogates(text)
+    if any(end in text for end in _ODD_LINE_ENDS):
+        text = _SURE_LINE_ENDS.sub("\n", text)
+    if not is_bad(text):
         return normalise(text), 0
     # A line at a time: a page's parts may have gone through different tables.
     lines = text.split("\n")

@@ -26,15 +26,20 @@ _IPV4: Final = re.compile(rf"(?<![\w.:/§-])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w/]|
 _IPV6: Final = re.compile(
     r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?::[0-9A-Fa-f]{1,4}){0,6}:?)(?![\w:])"
 )
+# What an address has in any case, and little else.
+_MAYBE_IPV4: Final = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
+_MAYBE_IPV6: Final = re.compile(r":[0-9A-Fa-f]{1,4}:")
 _GLOBAL_V6: Final = ipaddress.ip_network("2000::/3")
 _VERSION: Final = re.compile(
     r"(?:\bv|vers\w*|ver|rev|release|build|kernel|firmware|driver|версия|версії|版本|バージョン|section|chapter|kapitel|§)[.:]?\s*$",
     re.IGNORECASE,
 )
-_IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
+_IBAN: Final = re.compile(r"[A-Z](?<![A-Za-z0-9].)[A-Z]\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
 _MIN_IBAN_CHARS: Final = 15
 # So many digits with the marks between them that numbers have.
-_NUMBER: Final = re.compile(r"[+＋(]?\d(?:[\d()/.\-– ]{5,22})\d")
+_NUMBER: Final = re.compile(r"\d(?:[\d()/.\-– ]{5,22})\d")
+_BEFORE_NUMBER: Final = "+＋("
+_NUMBER_MARKS: Final = "+＋()/.-– "
 _NO_PHONE: Final = re.compile(r"(?:isbn|issn|doi|isni|issue|pmid|oclc|nr\.?|no\.?|№|id|art\.?)[\s:#-]*$", re.IGNORECASE)
 _DATE: Final = re.compile(
     r"(?:19|20)\d\d[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d\d"
@@ -85,16 +90,28 @@ def treat(text: str, plan: PersonalDataPlan, language: str) -> tuple[str, dict[K
 
 def _find(kind: Kind, text: str, plan: PersonalDataPlan, language: str) -> Iterable[tuple[int, int]]:
     if kind == "email":
-        return (found.span() for found in _EMAIL.finditer(text)) if "@" in text else ()
+        return _emails(text)
     if kind == "phone":
         return _phones(text, plan, dict(plan.regions).get(language))
     finder: Callable[[str], Iterable[tuple[int, int]]] = _ibans if kind == "iban" else _addresses
     return finder(text)
 
 
+def _emails(text: str) -> Iterable[tuple[int, int]]:
+    at = text.find("@")
+    while at >= 0:
+        start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+        end = len(text) if end < 0 else end
+        for found in _EMAIL.finditer(text, start, end):
+            yield found.span()
+        at = text.find("@", end)
+
+
 def _addresses(text: str) -> Iterable[tuple[int, int]]:
-    found = [each.span() for each in _IPV4.finditer(text) if _is_address(text, each)]
-    if "::" in text or text.count(":") >= len("a:b:c:d:e:f:g:h") // 2:
+    found = []
+    if _MAYBE_IPV4.search(text):
+        found += [each.span() for each in _IPV4.finditer(text) if _is_address(text, each)]
+    if ("::" in text or text.count(":") >= len("a:b:c:d:e:f:g:h") // 2) and _MAYBE_IPV6.search(text):
         found += [each.span() for each in _IPV6.finditer(text) if _is_v6(each[0])]
     return sorted(found)
 
@@ -128,17 +145,22 @@ def _ibans(text: str) -> Iterable[tuple[int, int]]:
 
 
 def _phones(text: str, plan: PersonalDataPlan, region: str | None) -> Iterable[tuple[int, int]]:
+    if region is None and "+" not in text and "＋" not in text:
+        return
+    end = 0
     for found in _NUMBER.finditer(text):
-        value = found[0]
-        if sum(map(str.isdigit, value)) < _MIN_PHONE_DIGITS:
+        begin = found.start()
+        begin -= begin > end and text[begin - 1] in _BEFORE_NUMBER
+        value, end = text[begin : found.end()], found.end()
+        if len(value) - sum(map(value.count, _NUMBER_MARKS)) < _MIN_PHONE_DIGITS:
             continue
-        before = text[max(0, found.start() - _WORD_WITHIN) : found.start()]
+        before = text[max(0, begin - _WORD_WITHIN) : begin]
         is_international = value[0] in "+＋" or before.endswith(("+", "＋"))
         has_word = region is not None and bool(_words(plan.phone_words).search(before))
         is_likely = is_international or (has_word and not _DATE.match(value))
         if not is_likely or _NO_PHONE.search(before):
             continue
-        start = max(0, found.start() - 1)
+        start = max(0, begin - 1)
         for number in _matches(text[start : found.end() + 1], region if has_word else None):
             yield start + number.start, start + number.end
 
