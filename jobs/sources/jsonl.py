@@ -61,7 +61,7 @@ def files(
     found = list_files(spark, settings, JSON_LINES, JSON_LINES_FORM)
     if _has_language_field(settings):
         return found
-    return place_files(found, settings, languages, wanted, settings.language_codes, folder_codes)
+    return place_files(found, settings, languages, wanted, (settings.language_codes,), folder_codes)
 
 
 def read(

@@ -79,7 +79,7 @@ def read(
     """Read OpenAssistant's trees; see ``jobs.sources.read``."""
     found = [replace(file, language=settings.language) for file in files(spark, settings, languages, only)]
     form = OasstFormat(
-        languages.by_codes("wikipedia"),
+        languages,
         settings.answers,
         settings.max_level,
         settings.tree_states,

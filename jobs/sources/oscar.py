@@ -13,7 +13,7 @@ from jobs.sources.base import Genre, SourceName, SourceSettings, to_documents
 from jobs.sources.files import folder_codes, list_files, place_files, wanted_languages
 from jobs.sources.jsonl import JSON_LINES, read_json_lines
 from jobs.sources.text import TEXT_PARTS, read_documents
-from udfs.languages import LanguageTable
+from udfs.languages import LanguageTable, Scheme
 from udfs.records import CorpusFile
 
 _TEXT: Final = re.compile(rf"\.txt{TEXT_PARTS}$")
@@ -26,6 +26,8 @@ _COLUMNS: Final = {
     "url": "warc_headers.warc-target-uri",
     "date": "warc_headers.warc-date",
 }
+# CulturaX has the codes of 22.01 and 23.01, which leave out some of the earlier releases'.
+_SCHEMES: Final[tuple[Scheme, ...]] = ("culturax", "oscar2019")
 # 22.01 calls them annotation.
 _WARNINGS: Final = ("metadata.quality_warnings", "metadata.annotation")
 
@@ -55,7 +57,7 @@ def files(
     """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
     wanted = wanted_languages(settings, languages, only)
     found = list_files(spark, settings, _FILES, _FORM)
-    return place_files(found, settings, languages, wanted, "culturax", _codes, {"diq": "diq_Latn"})
+    return place_files(found, settings, languages, wanted, _SCHEMES, _codes)
 
 
 def read(

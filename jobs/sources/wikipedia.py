@@ -81,9 +81,9 @@ def files(
     wanted = wanted_languages(settings, languages, only)
     if isinstance(settings, WikipediaDumpSettings):
         dumps = list_files(spark, settings, _DUMP, _DUMP_FORM)
-        return place_files(dumps, settings, languages, wanted, "wikipedia", _database_codes)
+        return place_files(dumps, settings, languages, wanted, ("wikipedia",), _database_codes)
     tables = list_files(spark, settings, _PARQUET, _PARQUET_FORM)
-    return place_files(tables, settings, languages, wanted, "wikipedia", folder_codes)
+    return place_files(tables, settings, languages, wanted, ("wikipedia",), folder_codes)
 
 
 def read(

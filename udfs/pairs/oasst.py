@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from udfs.json_lines import UnreadableLine, kind_of, load_object
+from udfs.languages import LanguageTable
 from udfs.pairs.lines import (
     ASSISTANT,
     USER,
@@ -41,8 +42,8 @@ _MOST_LEVELS: Final = 200
 class OasstFormat:
     """Trees, one a line: an object with ``prompt``, or the first message itself, each with ``replies`` in it."""
 
-    languages: Mapping[str, str]
-    """GlotLID codes by the codes of the field ``lang``, without a region."""
+    languages: LanguageTable
+    """Knows the BCP 47 tags of the field ``lang``."""
     answers: Literal["best", "all"]
     """Whether a prompter's message gives a pair with its best answer or with each; all are followed further down."""
     max_level: int | None
@@ -93,7 +94,8 @@ class OasstFormat:
         if role == _PROMPTER and self.max_level is not None and level > self.max_level:
             return
         said = [*said, (_ROLES[role], text)]
-        language = file.language or self.languages.get(code.split("-")[0])
+        found = None if file.language else self.languages.find(code, "bcp47")
+        language = found.language if found else file.language
         if role == ASSISTANT and is_chosen:
             yield self._pair(message, said, code, language, prompter_language, file, where)
         kept = [reply for reply in replies if self._is_taken(reply)]

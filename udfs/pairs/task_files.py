@@ -124,12 +124,12 @@ class _Task:
             raise UnreadableLine("there is no Definition")
         given = form.output_languages.get(name) or file.language
         named = _texts(fields, "Output_language")
-        outputs = {form.languages.get(each.strip().lower()) for each in named}
+        outputs = {form.languages.get(each.strip().casefold()) for each in named}
         own = next(iter(outputs)) if len(outputs) == 1 else None
         said = ", ".join(named) or "not there"
         language = given or own
         inputs = {
-            form.languages.get(each.strip().lower(), MIXED_LANGUAGE)
+            form.languages.get(each.strip().casefold(), MIXED_LANGUAGE)
             for key in ("Instruction_language", "Input_language")
             for each in _texts(fields, key)
         }
