@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from udfs.records import (
     FLAGGED,
-    MAX_RECORD_BYTES,
     UNLISTED_LANGUAGE,
     UNREADABLE,
     CorpusFile,
+    Piece,
     Record,
     decode,
     numbered_pieces,
@@ -61,33 +61,29 @@ def read_lines(
     """Turn lines of JSON into records.
 
     Args:
-        batches: value (binary), a line; file_path; file_block_start (bytes). Lines of a file in its order.
+        batches: lines, as ``numbered_pieces`` takes them.
         files: the files by their address.
         form: which field holds what.
 
     Yields:
         Batches of ``RECORD_FIELDS``, a row a line that is not blank.
     """
-    for rows in numbered_pieces(batches):
-        yield record_batch(
-            parse_line(value, files[address], place(files[address], start, line), form)
-            for value, address, start, line in rows
-            if value.strip()
-        )
+    for lines in numbered_pieces(batches):
+        yield record_batch(parse_line(line, files[line.address], form) for line in lines)
 
 
-def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> Record:
+def parse_line(line: Piece, file: CorpusFile, form: LineFormat) -> Record:
     """Return the record on a line, a rejected one if the line cannot be read.
 
     Args:
-        line: the bytes of the line.
+        line: the line.
         file: its file.
-        where: its place, for the detail of a rejection.
         form: which field holds what.
     """
-    if len(line) > MAX_RECORD_BYTES:
-        return too_large(line, file, where)
-    text, problem = decode(line.removeprefix(b"\xef\xbb\xbf"))
+    where = place(file, line.start, line.number)
+    if line.is_cut:
+        return too_large(line.value, line.size, file, where)
+    text, problem = decode(line.value.removeprefix(b"\xef\xbb\xbf"))
     record = Record(language=file.language, origin=file.origin, identity=text)
     try:
         if problem:

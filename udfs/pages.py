@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from udfs.arrow import with_columns
-from udfs.records import TOO_LARGE, UNREADABLE, CorpusFile, Record, decode, place, record_batch
+from udfs.records import UNREADABLE, CorpusFile, Record, decode, place, record_batch, too_large
 from udfs.wikitext import WikiText, read_wikitext
 from udfs.wikitext_kinds import is_disambiguation, is_stub
 from udfs.wikitext_names import REDIRECT_WORDS
@@ -120,8 +120,10 @@ def parse_piece(piece: bytes, file: CorpusFile, start: int = 0, size: int | None
         size: bytes that the piece has in the dump; more than ``piece`` has if it is too large to be taken.
     """
     if size is not None and size > len(piece):
-        problem = f"{size:,} bytes up to the next </page>, more than max_page_bytes"
-        yield _broken_page(piece, file, start, problem, TOO_LARGE)
+        title, named = _named(piece)
+        record = too_large(piece, size, file, f"{place(file, start)}: {named}")
+        record.title = title
+        yield record
         return
     pages = piece.split(_PAGE_START)[1:]
     for page in pages[:-1]:
@@ -178,18 +180,23 @@ def is_redirect(wikitext: str) -> bool:
     return match is not None and match[1].strip().lower() in REDIRECT_WORDS
 
 
-def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str, reason: str = UNREADABLE) -> Record:
-    text, _ = decode(content.strip())
+def _named(content: bytes) -> tuple[str | None, str]:
+    """Return the title of a page that cannot be read, if it can be seen, and what to call the page."""
     found = _TITLE.search(content)
     title = decode(found[1])[0] if found else None
-    named = f"page {title!r}" if title else "a page"
+    return title, f"page {title!r}" if title else "a page"
+
+
+def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str) -> Record:
+    text, _ = decode(content.strip())
+    title, named = _named(content)
     return Record(
         language=file.language,
         origin=file.origin,
         identity=text,
         title=title,
         text=text,
-        reason=reason,
+        reason=UNREADABLE,
         detail=f"{place(file, start)}: {named}: {problem}",
     )
 

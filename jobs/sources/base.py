@@ -61,6 +61,9 @@ class SourceSettings(Settings):
     """Languages of which the corpus has fewer documents are left out; 0: none is."""
     weight: float = Field(1.0, gt=0, json_schema_extra=OPERATIONAL)
     """The source's part in the recipe's max_documents_per_language, against the other sources of a language."""
+    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
+    """A larger record is rejected, and keeps its beginning. Crawlers cut pages at 1 or 5 MiB; a task holds several
+    times as much as its largest record."""
     on_missing: Literal["keep", "remove"] = Field("keep", json_schema_extra=OPERATIONAL)
     """What becomes of a document that the corpus, or the sample of it, no longer holds: ``remove`` takes it and its
     pair out of every table, and reads the corpus once more."""
@@ -94,8 +97,6 @@ class PairSourceSettings(SourceSettings):
     max_pairs: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """At most so many pairs of the whole corpus, chosen by a hash of the id, so that languages keep their shares;
     null: no limit."""
-    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
-    """A longer record is rejected, and keeps its beginning."""
 
     def caps(self) -> tuple[tuple[Column, int | None], ...]:
         """Return the limits of the sample beside that a language; see ``to_documents``."""

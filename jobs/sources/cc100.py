@@ -50,7 +50,8 @@ def read(
     only: Iterable[str] = (),
 ) -> DataFrame:
     """Read CC-100; see ``jobs.sources.read``."""
-    return to_documents(read_documents(spark, files(spark, settings, languages, only)), settings, seed)
+    found = files(spark, settings, languages, only)
+    return to_documents(read_documents(spark, found, settings.max_record_bytes), settings, seed)
 
 
 def _codes(file: CorpusFile, path: str) -> list[str]:

@@ -18,7 +18,7 @@ from jobs.sources.files import list_files, wanted_languages
 from jobs.sources.jsonl import keep_languages
 from jobs.sources.text import read_pieces
 from udfs.languages import LanguageTable
-from udfs.records import MAX_RECORD_BYTES, CorpusFile
+from udfs.records import CorpusFile
 from udfs.warc import RECORD_START, ArchiveFormat, html_to_text, read_archives
 
 _ARCHIVE: Final = re.compile(r"\.(?:warc|wet)(?:\.gz|\.bz2)?$")
@@ -69,8 +69,8 @@ def read(
     """
     wanted = wanted_languages(settings, languages, only)
     found = files(spark, settings, languages, only)
-    form = ArchiveFormat(_codes(settings, languages))
-    pieces = read_pieces(spark, found, RECORD_START, MAX_RECORD_BYTES)
+    form = ArchiveFormat(_codes(settings, languages), settings.max_record_bytes)
+    pieces = read_pieces(spark, found, settings.max_record_bytes, RECORD_START)
     parse = partial(read_archives, files={file.uri: file for file in found}, form=form)
     records = pieces.mapInArrow(parse, RECORD_SCHEMA)
 

@@ -17,7 +17,7 @@ from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_pieces
 from udfs.json_lines import LineFormat, keys_of, read_lines
 from udfs.languages import LanguageTable, Scheme
-from udfs.records import MAX_RECORD_BYTES, CorpusFile
+from udfs.records import CorpusFile
 from udfs.settings import Settings
 
 JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst|\.xz)?$")
@@ -102,7 +102,7 @@ def read_json_lines(
     Args:
         spark: the session.
         files: the files; a file without a language takes it from the records.
-        settings: the source's settings, for errors.
+        settings: the source's settings.
         columns: key or dotted path in the objects by role, see ``LineFormat``.
         required: roles that the first lines must have.
         languages: GlotLID codes by the codes that the records hold.
@@ -115,7 +115,7 @@ def read_json_lines(
     Raises:
         BackpromptError: if none of the first lines has a required field.
     """
-    lines = read_pieces(spark, files, max_bytes=MAX_RECORD_BYTES)
+    lines = read_pieces(spark, files, settings.max_record_bytes)
     _check_fields(lines, settings, columns, required)
     form = LineFormat(dict(columns), dict(languages), tuple(warnings), frozenset(refused))
     parse = partial(read_lines, files={file.uri: file for file in files}, form=form)

@@ -74,7 +74,7 @@ def read(
     lines = [file for file in found if not _TEXT.search(file.origin)]
     parts = []
     if texts:
-        parts.append(read_documents(spark, texts))
+        parts.append(read_documents(spark, texts, settings.max_record_bytes))
     if lines:
         refused = settings.refuse_warnings
         parts.append(

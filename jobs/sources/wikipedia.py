@@ -19,13 +19,12 @@ from jobs.sources.text import read_pieces
 from udfs.languages import LanguageTable
 from udfs.pages import PAGE_END, PageRules, pages_to_text, read_pages
 from udfs.records import CorpusFile
+from udfs.settings import OPERATIONAL
 
 LICENSE: Final = "CC-BY-SA-4.0"
 _DUMP: Final = re.compile(r"\.xml(?:-p\d+p\d+[^./]*)?(?:\.bz2|\.gz)?$")
 _DUMP_FORM: Final = "dumps of dumps.wikimedia.org such as cawiki-20260101-pages-articles.xml.bz2"
 _DATABASE: Final = re.compile(r"^([a-z][a-z_]*?)wiki(?=[-.])")
-# What is kept of a page that is too large: enough to see what it is.
-_SHOWN_BYTES: Final = 1024
 _PARQUET: Final = re.compile(r"\.parquet$")
 _PARQUET_FORM: Final = "Parquet files (id, url, title, text) in a folder a language, such as ca/ or 20231101.ca/"
 
@@ -54,9 +53,9 @@ class WikipediaDumpSettings(SourceSettings):
     """Share of a page's characters, headings apart, that stands in list items, from which on the page is a list."""
     stubs: Literal["keep", "reject"] = "keep"
     """Pages that their editors marked as the mere beginning of an article, told by their templates."""
-    max_page_bytes: int = Field(32 * 1024 * 1024, ge=1024)
-    """A page with more bytes of XML is rejected, and keeps its start; MediaWiki allows 2 MiB of wikitext a revision.
-    Dumps with the history of pages need more; a task holds several times as much."""
+    max_record_bytes: int = Field(32 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
+    """A page with more bytes of XML is rejected, and keeps its beginning; MediaWiki allows 2 MiB of wikitext a
+    revision. Dumps with the history of pages need more; a task holds several times as much."""
 
 
 class WikipediaParquetSettings(SourceSettings):
@@ -108,16 +107,7 @@ def _read_dumps(
     languages: LanguageTable,
     seed: int | None,
 ) -> DataFrame:
-    # What is too large is cut before it goes to Python: there, a batch of pages is held several times over.
-    is_too_large = F.octet_length("value") > settings.max_page_bytes
-    pieces = read_pieces(spark, dumps, PAGE_END).select(
-        F.when(is_too_large, F.substring("value", 1, _SHOWN_BYTES)).otherwise(F.col("value")).alias("value"),
-        F.octet_length("value").alias("piece_bytes"),
-        "file_path",
-        "file_block_start",
-        "file_block_length",
-        "file_size",
-    )
+    pieces = read_pieces(spark, dumps, settings.max_record_bytes, PAGE_END)
     records = pieces.mapInArrow(partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA)
     rules = PageRules(
         is_disambiguation_rejected=settings.disambiguation == "reject",

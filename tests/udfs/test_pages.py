@@ -107,10 +107,7 @@ def test_page_that_is_too_large_is_rejected_and_keeps_its_start():
     (found,) = parse_piece(page(text="x" * 5_000).encode()[:200], FILE, 900, 5_400)
 
     assert found.reason == "source.too_large"
-    assert (
-        found.detail
-        == "eswiki.xml, after byte 900: page 'Sol': 5,400 bytes up to the next </page>, more than max_page_bytes"
-    )
+    assert found.detail == "eswiki.xml, after byte 900: page 'Sol': 5,400 bytes, more than max_record_bytes"
     assert found.text.startswith("<page><title>Sol</title>")
 
 

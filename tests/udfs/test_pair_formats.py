@@ -16,7 +16,7 @@ from udfs.pairs.oasst import OasstFormat, tree_records
 from udfs.pairs.task_files import TaskFormat, parse_task
 from udfs.pairs.tasks import FlanFormat, InstructionFormat, Xp3Format
 from udfs.pairs.wikihow import Step, WikiHowFormat, render
-from udfs.records import MIXED_LANGUAGE, CorpusFile
+from udfs.records import MIXED_LANGUAGE, CorpusFile, Piece
 from udfs.sampling import document_id, position
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,8 @@ def file_of(name, language=None):
 
 def parse(form, record, name="a.jsonl", language=None):
     line = record if isinstance(record, bytes) else json.dumps(record).encode()
-    return parse_line(line, len(line), file_of(name, language), f"{name}, line 1", form)
+    file = file_of(name, language)
+    return parse_line(Piece(line, len(line), file.uri, 0, 1), file, form)
 
 
 def lines_of(path):
@@ -318,10 +319,11 @@ def test_flat_messages_give_the_pairs_of_their_tree():
             yield from flat(reply, each["message_id"])
 
     file = file_of("a.jsonl")
-    common = {"is_message": True, "value_bytes": 1, "file_path": file.uri}
+    common = {"is_message": True, "file_path": file.uri, "file_block_start": 0}
     lines = [
-        common | {"value": json.dumps(each).encode(), "where": f"line {number}"}
+        common | {"value": value, "piece_bytes": len(value), "number": number}
         for number, each in enumerate(flat(TREE["prompt"]))
+        for value in [json.dumps(each).encode()]
     ]
     expected = [(row.corpus_key, row.instruction, row.text, row.messages) for row in parse(oasst("all"), TREE)]
     for order in (lines, lines[::-1]):
@@ -329,7 +331,7 @@ def test_flat_messages_give_the_pairs_of_their_tree():
         assert sorted((row.corpus_key, row.instruction, row.text, row.messages) for row in found) == sorted(expected)
     orphans = list(tree_records(lines[1:], {file.uri: file}, oasst("all")))
     assert [row.reason for row in orphans] == ["source.unreadable"] * 4, "those whose parent is the missing first one"
-    assert orphans[0].detail == "line 1, message b: parent_id 'a' is no message of its tree"
+    assert orphans[0].detail == "a.jsonl, line 1, message b: parent_id 'a' is no message of its tree"
 
 
 # Super-NaturalInstructions ------------------------------------------------------------------------------------
@@ -457,6 +459,7 @@ def test_a_long_instance_is_rejected_with_its_beginning():
     assert [row.corpus_key for row in rows if not row.reason] == ["task1_x:t-0", "task1_x:t-1"]
     (row,) = [row for row in rows if row.reason]
     assert len(row.text) == 1_000
-    assert "instance 2: a record of 100" in row.detail
+    assert row.reason == "source.too_large"
+    assert "instance 2: 100,066 characters, more than max_record_bytes" in row.detail
     packed = gzip.compress(task(long) + b" " * 2**21)
     assert problems(tasks(packed, "a.json.gz"))[-1][1].endswith("the file is larger than max_file_bytes")

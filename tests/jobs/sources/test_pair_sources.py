@@ -207,11 +207,11 @@ def test_broken_records_are_rejected_with_their_place_and_neighbours_go_on(spark
     rows = rows_of(spark, languages, source(kind, tmp_path, max_record_bytes=2_000, **MORE.get(kind, {})))
 
     assert len(alive(rows)) == 2
-    rejected = sorted((row["detail"], row["text"]) for row in rows if row["rejected_for"] == ["source.unreadable"])
-    places = [detail.split(":")[0].split(", message")[0] for detail, _ in rejected]
+    rejected = sorted((row["detail"], row["text"], row["rejected_for"]) for row in rows if row["rejected_for"])
+    places = [detail.split(":")[0].split(", message")[0] for detail, _, _ in rejected]
     assert places == [f"a.jsonl, line {number}" for number in range(2, 8)]
     assert "not UTF-8" in rejected[4][0]
-    assert "more than max_record_bytes" in rejected[5][0]
+    assert [reasons for _, _, reasons in rejected] == [["source.unreadable"]] * 5 + [["source.too_large"]]
     assert len(rejected[5][1]) == 1_000
 
 

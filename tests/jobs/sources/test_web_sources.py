@@ -208,7 +208,7 @@ def test_broken_documents_of_plain_text(spark, languages, tmp_path, suffix):
     assert {row["detail"] or row["text"]: row["rejected_for"] for row in rows} == {
         "first\nparagraph": [],
         f"am{suffix}, document 2: byte 5 is not UTF-8": ["source.unreadable"],
-        f"am{suffix}, document 3: longer than 16,777,216 bytes": ["source.too_large"],
+        f"am{suffix}, document 3: 17,825,792 bytes, more than max_record_bytes": ["source.too_large"],
         "last": [],
     }
 
@@ -278,7 +278,7 @@ def test_one_large_file_of_lines_is_read_by_several_tasks(spark, languages, tmp_
     with small_parts(spark, len(packed) // 4):
         docs = read(spark, JsonlSettings(path=str(tmp_path), license="x", language="cat_Latn"), languages)
         path = tmp_path / f"a{suffix}"
-        lines = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)])
+        lines = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], 2**20)
         parts = lines.select("file_block_start", F.spark_partition_id()).distinct().count()
         rows = docs.collect()
 

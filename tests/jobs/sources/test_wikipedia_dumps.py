@@ -120,7 +120,7 @@ def test_pages_at_the_borders_of_splits_are_read_once(spark, tmp_path, pages_acr
     before = spark.conf.get("spark.sql.files.maxPartitionBytes")
     spark.conf.set("spark.sql.files.maxPartitionBytes", str(len(content) // 17))
     try:
-        pieces = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], "</page>")
+        pieces = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], 2**20, "</page>")
         found = (
             pieces.where(F.col("value").cast("string").contains("<page>"))
             .select(
@@ -237,7 +237,7 @@ def test_page_of_a_hundred_megabytes_is_rejected_and_its_neighbours_go_on(spark,
         "Page 3": [],
     }
     assert "page 'Huge': 100,000,1" in rows["Huge"]["detail"]
-    assert "more than max_page_bytes" in rows["Huge"]["detail"]
+    assert "more than max_record_bytes" in rows["Huge"]["detail"]
     assert rows["Huge"]["detail"].startswith("eswiki.xml")
     assert rows["Huge"]["text"].startswith("<page><title>Huge</title>")
     assert len(rows["Huge"]["text"]) <= 1024
