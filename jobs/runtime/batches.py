@@ -256,6 +256,8 @@ class BatchProcessor:
     life: BatchId
     run_id: str
     rows_per_file: int
+    takes_documents: bool = True
+    """Whether the stage can work on rows without an instruction; false if its engines were not looked at."""
 
     def __call__(self, docs: DataFrame, batch_id: int) -> None:
         """Write one batch and enter it in ``runs``."""
@@ -300,8 +302,15 @@ class BatchProcessor:
         came_in, pairs_in = count_incoming(docs)
         if not came_in:
             return {}
+        documents_in = sum(rows for rows, _ in came_in.values()) - pairs_in
+        if documents_in and not self.takes_documents:
+            raise BackpromptError(
+                f"Stage {self.stage}: {documents_in:,} rows that came in are documents of an earlier recipe, and all "
+                "sources of this one hold pairs, so the stage's engines were not checked. Put the source of the "
+                "documents back into the recipe, or use another lake."
+            )
         cache = None
-        if translation_cache.is_cached(self.stage, self.settings):
+        if documents_in and translation_cache.is_cached(self.stage, self.settings):
             cache = BatchCache(lake, self.settings, self.resources, batch, came_in)
         work = Work(
             lake,
@@ -316,7 +325,7 @@ class BatchProcessor:
             cache,
             may_be_repeated,
             holds_pairs=pairs_in > 0,
-            holds_documents=pairs_in < sum(rows for rows, _ in came_in.values()),
+            holds_documents=documents_in > 0,
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)

@@ -353,7 +353,7 @@ class _Run:
     def _announce_uncovered(self) -> None:
         """Say before any model works which documents no engine of the recipe can translate."""
         translate = next((settings for stage, settings in self.recipe.stages() if stage.name == "translate"), None)
-        if translate is None:
+        if translate is None or not self.recipe.has_documents:
             return
         engine = RecipeTranslator.of(translate.engine, self.resources)  # type: ignore[attr-defined]
         covered = engine.covered(self.resources.languages, self.resources.pivot, into_pivot=True)
@@ -437,6 +437,7 @@ class _Run:
             life=self._batch(stage.name, 0),
             run_id=self.outcome.run_id,
             rows_per_file=self.recipe.recipe.rows_per_file,
+            takes_documents=self.recipe.needs_engines(stage) or not stage.engines,
         )
 
     def _waiting(self, upstream: str, stage: str) -> int:
