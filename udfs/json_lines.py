@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,7 @@ from udfs.records import (
     numbered_pieces,
     place,
     record_batch,
+    to_metadata,
     too_large,
 )
 
@@ -49,6 +51,10 @@ class LineFormat:
     """Dotted paths of lists in which the corpus warns of a record; not all records have them."""
     refused: frozenset[str] = frozenset()
     """Warnings for which a record is rejected."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Names and dotted paths of what the corpus says of a record besides."""
+    counted: tuple[tuple[str, str, str], ...] = ()
+    """The same of lists of objects that are long, with the key whose values are counted: ``{"af": 12, "null": 1}``."""
 
 
 class UnreadableLine(ValueError):
@@ -100,6 +106,10 @@ def parse_line(line: Piece, file: CorpusFile, form: LineFormat) -> Record:
     record.date = values.get("date")
     record.title = values.get("title")
     record.text = values.get("text")
+    record.metadata = to_metadata(
+        {name: _find(fields, key) for name, key in form.metadata}
+        | {name: _counts(_find(fields, key), inner) for name, key, inner in form.counted}
+    )
     if "language" in form.columns and file.language is None:
         code = values["language"]
         record.language = form.languages.get(code or "")
@@ -162,6 +172,14 @@ def _warnings(record: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise UnreadableLine(f"{key} is {kind_of(value)}, not a list of strings")
     return value
+
+
+def _counts(items: Any, key: str) -> dict[str, int] | None:
+    """Return how often each value stands under a key of a list's objects; None if it is no list of such."""
+    if not isinstance(items, list) or not items:
+        return None
+    found = Counter(str(each.get(key)) if isinstance(each, dict) else "null" for each in items)
+    return dict(sorted(found.items()))
 
 
 def _find(record: Mapping[str, Any], key: str) -> Any:

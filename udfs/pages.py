@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from udfs.arrow import with_columns
-from udfs.records import UNREADABLE, CorpusFile, Record, decode, place, record_batch, too_large
+from udfs.records import UNREADABLE, CorpusFile, Record, decode, place, record_batch, to_metadata, too_large
 from udfs.wikitext import WikiText, read_wikitext
 from udfs.wikitext_kinds import is_disambiguation, is_stub
 from udfs.wikitext_names import REDIRECT_WORDS
@@ -167,6 +167,7 @@ def _parse_page(content: bytes, file: CorpusFile) -> Record | None:
         date=latest.findtext("timestamp"),
         title=title,
         text=text,
+        metadata=to_metadata({"revision_id": latest.findtext("id")}),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,6 +65,8 @@ class Record:
     """GlotLID code of the instruction, or MIXED_LANGUAGE; None: that of the text."""
     messages: str | None = None
     """The conversation that ends with the text: JSON, a list of objects with ``role`` and ``content``."""
+    metadata: str | None = None
+    """What the corpus says of the record besides, as ``to_metadata`` writes it."""
     license: str | None = None
     """Licence of this record, where it says its own."""
     reason: str | None = None
@@ -71,6 +74,23 @@ class Record:
 
 
 RECORD_FIELDS: Final = tuple(Record.__dataclass_fields__)
+
+
+def to_metadata(values: Mapping[str, Any]) -> str | None:
+    r"""Return what a corpus says of a record as a JSON object of strings, without nulls; None if nothing is left.
+
+    Strings stay what they are, all else is written as JSON.
+
+    >>> to_metadata({"harmful_pp": 4063.18, "categories": None, "quality_warnings": ["tiny", "header"]})
+    '{"harmful_pp": "4063.18", "quality_warnings": "[\\"tiny\\", \\"header\\"]"}'
+    """
+    said = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in values.items()
+        if value is not None
+    }
+    # In ASCII, as halves of surrogate pairs, which JSON may hold, have no UTF-8.
+    return json.dumps(said) if said else None
 
 
 def record_batch(records: Iterable[Record]) -> pa.RecordBatch:

@@ -21,6 +21,7 @@ from udfs.records import (
     numbered_pieces,
     place,
     record_batch,
+    to_metadata,
     too_large,
 )
 
@@ -145,6 +146,9 @@ def _described(found: Any, file: CorpusFile, form: ArchiveFormat) -> Record:
         identity=found.record_id,
         url=url,
         date=headers.get("WARC-Date"),
+        metadata=to_metadata(
+            {"warc_record_id": headers.get("WARC-Record-ID"), "languages": headers.get(_IDENTIFIED_LANGUAGE)}
+        ),
     )
 
 

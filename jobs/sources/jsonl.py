@@ -93,6 +93,8 @@ def read_json_lines(
     languages: Mapping[str, str],
     warnings: Sequence[str] = (),
     refused: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    counted: Sequence[tuple[str, str, str]] = (),
 ) -> DataFrame:
     """Read JSON lines as records.
 
@@ -108,6 +110,8 @@ def read_json_lines(
         languages: GlotLID codes by the codes that the records hold.
         warnings: dotted paths of lists in which the corpus warns of a record.
         refused: warnings for which records are rejected.
+        metadata: dotted paths of what goes into ``source_metadata``, by its name there.
+        counted: the same of long lists, see ``LineFormat``.
 
     Returns:
         Columns RECORD_FIELDS, a row a line that is not blank.
@@ -117,7 +121,14 @@ def read_json_lines(
     """
     lines = read_pieces(spark, files, settings.max_record_bytes)
     _check_fields(lines, settings, columns, required)
-    form = LineFormat(dict(columns), dict(languages), tuple(warnings), frozenset(refused))
+    form = LineFormat(
+        dict(columns),
+        dict(languages),
+        tuple(warnings),
+        frozenset(refused),
+        tuple((metadata or {}).items()),
+        tuple(counted),
+    )
     parse = partial(read_lines, files={file.uri: file for file in files}, form=form)
     return lines.mapInArrow(parse, RECORD_SCHEMA)
 

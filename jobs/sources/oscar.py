@@ -30,6 +30,17 @@ _COLUMNS: Final = {
 _SCHEMES: Final[tuple[Scheme, ...]] = ("culturax", "oscar2019")
 # 22.01 calls them annotation.
 _WARNINGS: Final = ("metadata.quality_warnings", "metadata.annotation")
+_METADATA: Final = {
+    "quality_warnings": "metadata.quality_warnings",
+    "annotation": "metadata.annotation",
+    "harmful_pp": "metadata.harmful_pp",
+    "categories": "metadata.categories",
+    "tlsh": "metadata.tlsh",
+    "identification_label": "metadata.identification.label",
+    "identification_prob": "metadata.identification.prob",
+}
+# One entry a line of the text, which is much where every table keeps it.
+_COUNTED: Final = (("sentence_labels", "metadata.sentence_identifications", "label"),)
 
 Warning = Literal["tiny", "short_sentences", "header", "footer", "noisy", "adult"]
 
@@ -41,7 +52,9 @@ class OscarSettings(SourceSettings):
     between documents.
 
     The language is the one of the file's name or folder (``af.txt.gz``, ``af_meta/``), in OSCAR's or GlotLID's codes.
-    A page is known by its ``warc-record-id``, a document of plain text by its content.
+    A page is known by its ``warc-record-id``, a document of plain text by its content. What OSCAR says of a page is
+    kept in ``source_metadata``: its warnings and categories, ``harmful_pp`` (perplexity under a model of adult text:
+    the lower, the more like it), ``tlsh``, the language that was identified, and how many lines have which.
     """
 
     kind: Literal["oscar"] = "oscar"
@@ -78,7 +91,18 @@ def read(
     if lines:
         refused = settings.refuse_warnings
         parts.append(
-            read_json_lines(spark, lines, settings, _COLUMNS, ("text", "id"), {}, _WARNINGS if refused else (), refused)
+            read_json_lines(
+                spark,
+                lines,
+                settings,
+                _COLUMNS,
+                ("text", "id"),
+                {},
+                _WARNINGS if refused else (),
+                refused,
+                _METADATA,
+                _COUNTED,
+            )
         )
     records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     return to_documents(records, settings, seed)

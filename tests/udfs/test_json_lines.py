@@ -141,6 +141,29 @@ def test_lines_are_counted_by_file_and_part():
     ]
 
 
+def test_what_the_corpus_says_besides_is_kept_as_text():
+    form = LineFormat(
+        {"text": "text"},
+        {},
+        metadata=(("warnings", "meta.warnings"), ("score", "meta.score"), ("hash", "hash"), ("kinds", "meta.kinds")),
+        counted=(("labels", "lines", "label"), ("others", "others", "label")),
+    )
+    said = {"warnings": ["tiny", "ẹ"], "score": 4063.18, "kinds": None}
+    lines = [{"label": "nl"}, {"label": "af", "prob": 1}, None, {"label": "af"}]
+    record = {"text": "a", "meta": said, "hash": "half \ud83d", "lines": lines, "others": "none"}
+
+    found = parse(json.dumps(record), form=form)
+
+    assert json.loads(found.metadata) == {
+        "warnings": '["tiny", "ẹ"]',
+        "score": "4063.18",
+        "hash": "half \ud83d",
+        "labels": '{"af": 2, "nl": 1, "null": 1}',
+    }
+    assert found.metadata.isascii(), "half of a pair has no UTF-8"
+    assert parse('{"text": "a"}', form=form).metadata is None
+
+
 def test_keys_of():
     assert keys_of(b'{"a": 1, "b": {"c": {"d": 2}}}') == {"a", "b", "b.c", "b.c.d"}
     assert keys_of(b"[1]") == keys_of(b"\xff") == keys_of(b"") == set()

@@ -37,6 +37,7 @@ def test_article_gives_its_fields():
         "date": "2020-01-02T03:04:05Z",
         "title": "Río & mar",
         "text": "Una ''estrella''.",
+        "metadata": '{"revision_id": "9"}',
     }
 
 

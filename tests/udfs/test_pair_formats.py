@@ -16,7 +16,7 @@ from udfs.pairs.oasst import OasstFormat, tree_records
 from udfs.pairs.task_files import TaskFormat, parse_task
 from udfs.pairs.tasks import FlanFormat, InstructionFormat, Xp3Format
 from udfs.pairs.wikihow import Step, WikiHowFormat, render
-from udfs.records import MIXED_LANGUAGE, CorpusFile, Piece
+from udfs.records import MIXED_LANGUAGE, CorpusFile, Piece, to_metadata
 from udfs.sampling import document_id, position
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,8 +156,9 @@ def test_a_broken_line_is_rejected_with_its_place_and_text(line, problem):
 
 def test_xp3_with_a_language_field():
     form = Xp3Format({"fra_Latn": "fra_Latn"}, MIXED_LANGUAGE)
-    record = {"inputs": "Q", "targets": "R", "language": "fra_Latn", "dataset": "xnli"}
+    record = {"inputs": "Q", "targets": "R", "language": "fra_Latn", "dataset": "xnli", "config": "fr", "template": "t"}
     (row,) = parse(form, record)
+    assert row.metadata == to_metadata({"config": "fr", "template": "t"})
     assert (row.language, row.instruction, row.text, row.subsource) == ("fra_Latn", "Q", "R", "xnli")
     assert row.instruction_language == MIXED_LANGUAGE
     assert problems(parse(form, record | {"language": "xx"})) == [
@@ -180,6 +181,8 @@ def test_xp3_with_a_language_field():
 def test_the_part_of_flan(record, name, part):
     (row,) = parse(FlanFormat("{rationale} {target}"), {"inputs": "a", "targets": "b"} | record, name)
     assert row.subsource == part
+    said = {key.lstrip("_"): value for key, value in record.items() if key.endswith(("source", "dataset"))}
+    assert row.metadata == to_metadata(said)
 
 
 def test_tulus_messages_end_with_the_last_answer():
@@ -364,6 +367,7 @@ def test_an_instance_is_a_pair():
     assert (row.instruction, row.text) == ("Name the currency.\n\nin 0", "out 0")
     assert (row.language, row.instruction_language) == ("spa_Latn", "eng_Latn")
     assert (row.corpus_key, row.subsource, row.license) == ("task1_x:t-0", "task1_x", "CC BY 4.0")
+    assert row.metadata == to_metadata({"categories": ["Misc."]})
     (mixed,) = tasks(task(*instances(1), Input_language=["Spanish"]))
     assert mixed.instruction_language == MIXED_LANGUAGE
     (several,) = tasks(task(*instances(1), Output_language=["Spanish", "French"]))

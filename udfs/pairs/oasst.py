@@ -31,6 +31,7 @@ from udfs.records import (
     numbered_pieces,
     place,
     record_batch,
+    to_metadata,
 )
 
 READY: Final = "ready_for_export"
@@ -143,6 +144,9 @@ class OasstFormat:
             instruction=said[-2][1],
             instruction_language=None if prompter_language == language else prompter_language or MIXED_LANGUAGE,
             messages=conversation(said),
+            metadata=to_metadata(
+                {name: message.get(name) for name in ("message_tree_id", "rank", "labels", "model_name")}
+            ),
         )
 
     def _is_taken(self, message: Any) -> bool:

@@ -28,6 +28,7 @@ from udfs.records import (
     Record,
     decode,
     record_batch,
+    to_metadata,
 )
 from udfs.sampling import SEPARATOR, document_id, position
 
@@ -125,6 +126,7 @@ class _Task:
     instruction_language: str | None
     url: str | None
     license: str | None
+    metadata: str | None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], file: CorpusFile, form: TaskFormat) -> _Task:
@@ -155,6 +157,7 @@ class _Task:
             spoken if spoken != language else None,
             next((each for each in _texts(fields, "URL") if "://" in each), None),
             ", ".join(licenses) or None,
+            to_metadata({name.lower(): _texts(fields, name) or None for name in ("Categories", "Domains", "Source")}),
         )
 
 
@@ -201,6 +204,7 @@ def _instance(value: Any, number: int, task: _Task, file: CorpusFile) -> Record:
         instruction=f"{task.definition}\n\n{given}" if given else task.definition,
         instruction_language=task.instruction_language,
         license=task.license,
+        metadata=task.metadata,
     )
 
 

@@ -124,6 +124,7 @@ def test_real_web_archives(spark, languages, data):
     found = {row["url"]: row for row in rows}
     row = found["https://soldaini.net/"]
     assert (row["doc_id"], row["origin"]) == (sha256("common-crawl", row["url"]), "dolma-sample-0000.warc.gz")
+    assert row["source_metadata"]["warc_record_id"].startswith("<urn:uuid:")
     assert "<" not in found["http://commoncrawl.org/"]["text"]
 
 
@@ -153,6 +154,16 @@ def test_oscar_2301_and_its_warnings(spark, languages, tmp_path):
     assert first["doc_id"] == sha256("oscar", "<urn:uuid:1>")
     assert (first["url"], first["date"], first["language"]) == ("http://a/", "2022-11-26T17:25:57Z", "afr_Latn")
     assert first["text"] == PAGE["content"]
+    assert first["source_metadata"] == {
+        "quality_warnings": '["short_sentences", "header"]',
+        "harmful_pp": "4063.18",
+        "tlsh": "tlsh:T1",
+        "identification_label": "af",
+        "identification_prob": "0.67",
+        "sentence_labels": '{"af": 1, "null": 1}',
+    }
+    assert rows["<urn:uuid:2>"]["source_metadata"]["quality_warnings"] == '["tiny", "noisy"]'
+    assert rows[unread]["source_metadata"] is None
 
 
 # What is wrong with a corpus -------------------------------------------------------------------------------------

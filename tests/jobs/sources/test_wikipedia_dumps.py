@@ -77,6 +77,8 @@ def test_real_dumps(spark, languages, data):
     assert berlin["text"].startswith("Berlín (en alemán: Berlin) es la capital de Alemania")
     assert berlin["text_chars"] == len(berlin["text"])
     assert berlin["rejected_for"] == []
+    assert berlin["source_metadata"].keys() == {"revision_id"}
+    assert berlin["source_metadata"]["revision_id"].isdecimal()
 
 
 def test_files_of_other_languages_are_not_read(spark, languages, data):
