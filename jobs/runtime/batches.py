@@ -68,7 +68,7 @@ class Work:
         """Return the rows that the stage works on, and those that pass it, with its columns; None if it takes all."""
         if self.stage.of_pairs is None or not self.holds_pairs:
             return docs, None
-        passing = pass_pairs(docs.where(HOLDS_PAIR), self.stage, self.resources)
+        passing = pass_pairs(docs.where(HOLDS_PAIR), self.stage, self.settings, self.resources)
         return docs.where(f"NOT ({HOLDS_PAIR})"), passing.select(*self.columns)
 
     def append(self, rows: DataFrame, table: str) -> None:

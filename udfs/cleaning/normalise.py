@@ -50,39 +50,50 @@ _ENCODING: Final = ftfy.TextFixerConfig(
 _ROUNDS: Final = 6
 
 
-def normalise(text: str) -> str:
+def normalise(text: str, keeps_layout: bool = False) -> str:
     """Return ``text`` in NFC, one kind of line end and blank, and without characters that carry no text.
 
     Runs of blanks become one space, blanks at line ends go, more than one empty line becomes one, HTML entities
     become what they stand for, Arabic presentation forms become letters. Doing it twice is doing it once.
+
+    Args:
+        text: any text.
+        keeps_layout: leave blanks, empty lines and HTML entities as they are: the text may be code, a table, or about
+            them.
     """
     text = _LINE_ENDS.sub("\n", text)
-    if "&" in text:
+    if "&" in text and not keeps_layout:
         text = _LINE_ENDS.sub("\n", _unescape(text))
     text = _PRESENTATION_FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
     text = unicodedata.normalize("NFC", _DROPPED.sub("", text))
+    if keeps_layout:
+        return text
     text = _INVISIBLE_LINE.sub("", _BLANKS.sub(" ", text))
     lines = (line.strip() for line in text.split("\n"))
     return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def repair(text: str) -> tuple[str, int]:
+def repair(text: str, keeps_layout: bool = False) -> tuple[str, int]:
     """Mend what was decoded with a wrong table, and normalise (ftfy: Speer 2019).
+
+    Args:
+        text: any text.
+        keeps_layout: see ``normalise``.
 
     Returns:
         The normalised text, and in how many of its lines the encoding was mended. Doing it twice is doing it once.
     """
-    result, mended = _round(text)
+    result, mended = _round(text, keeps_layout)
     # Blanks of ASCII are alike in all tables; what else was changed can have made a fault plain.
     is_as_before = _PLAIN_BLANKS.sub("", result) == _PLAIN_BLANKS.sub("", text)
     if result.isascii() or (not mended and is_as_before):
         return result, mended
     for _ in range(_ROUNDS):
-        again, more = _round(result)
+        again, more = _round(result, keeps_layout)
         if again == result:
             return result, mended
         result, mended = again, max(mended, more)
-    return normalise(text), 0
+    return normalise(text, keeps_layout), 0
 
 
 def _unescape(text: str) -> str:
@@ -100,12 +111,12 @@ def _plain(entity: re.Match[str]) -> str:
     return html.unescape(entity[0]) if known else entity[0]
 
 
-def _round(text: str) -> tuple[str, int]:
+def _round(text: str, keeps_layout: bool) -> tuple[str, int]:
     text = _SURE_LINE_ENDS.sub("\n", _SURROGATES.sub("", text))
     if text.isascii() or not is_bad(text):
-        return normalise(text), 0
+        return normalise(text, keeps_layout), 0
     # A line at a time: a page's parts may have gone through different tables.
     lines = text.split("\n")
     fixed = [ftfy.fix_encoding(line, _ENCODING) if is_bad(line) else line for line in lines]
     mended = sum(old != new for old, new in zip(lines, fixed, strict=True))
-    return normalise("\n".join(fixed)), mended
+    return normalise("\n".join(fixed), keeps_layout), mended
