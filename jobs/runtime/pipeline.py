@@ -347,6 +347,7 @@ class _Run:
             life=self._batch(FIRST, 0) if self.lake.exists(FIRST) else BatchId(self.recipe.name, FIRST, "", 0, 0),
             max_documents=self.options.max_documents,
             may_begin=self._may_begin,
+            note=self.reporter.note,
             starts_anew=FIRST in self._to_rebuild(),
         )
 

@@ -213,6 +213,7 @@ RUNS: Final = _columns(
     ("rows_alive", _LONG, False),
     ("rows_rejected", _LONG, False),
     ("reasons", MapType(_STRING, _LONG, False), False),  # rows by reason; a row may have several
+    ("left_out", MapType(_STRING, _LONG, False), True),  # records of a corpus that are no documents, by kind
     ("characters", _LONG, False),  # of the texts that came in, Unicode code points
     ("prompt_tokens", _LONG, True),
     ("completion_tokens", _LONG, True),

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from pydantic import Field
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.sources.base import RECORD_SCHEMA, Genre, License, SourceName, SourceSettings, to_documents
@@ -17,7 +17,7 @@ from jobs.sources.files import folder_codes, list_files, place_files, wanted_lan
 from jobs.sources.parquet import read_parquet
 from jobs.sources.text import read_pieces
 from udfs.languages import LanguageTable
-from udfs.pages import PAGE_END, PageRules, pages_to_text, read_pages
+from udfs.pages import KINDS_LEFT_OUT, LEFT_OUT, PAGE_END, PageRules, pages_to_text, read_pages
 from udfs.records import CorpusFile
 from udfs.settings import OPERATIONAL
 
@@ -35,10 +35,10 @@ class WikipediaDumpSettings(SourceSettings):
     The language is the one of the file's name: dumps are named after their database, ``cawiki-...``.
 
     Every page of the article namespace (``<ns>`` 0) in wikitext is a row. Redirects, and talk, category, template and
-    other pages, are no documents: they give no row and are counted nowhere. MURI samples articles to be answers, so
-    pages that answer nothing are rejected by default: disambiguation pages, and pages that are lists almost
-    throughout. Stubs are kept: in small Wikipedias editors mark most articles so, and the clean stage rejects what is
-    too short.
+    other pages, are no documents: they give no row, and ``status`` says how many there were. MURI samples articles to
+    be answers, so pages that answer nothing are rejected by default: disambiguation pages, and pages that are lists
+    almost throughout. Stubs are kept: in small Wikipedias editors mark most articles so, and the clean stage rejects
+    what is too short.
     """
 
     kind: Literal["wikipedia-dump"] = "wikipedia-dump"
@@ -92,11 +92,12 @@ def read(
     *,
     seed: int | None = None,
     only: Iterable[str] = (),
+    left_out: Observation | None = None,
 ) -> DataFrame:
     """Read Wikipedia; see ``jobs.sources.read``."""
     found = files(spark, settings, languages, only)
     if isinstance(settings, WikipediaDumpSettings):
-        return _read_dumps(spark, settings, found, languages, seed)
+        return _read_dumps(spark, settings, found, languages, seed, left_out)
     return _read_parquet(spark, settings, found, seed)
 
 
@@ -106,9 +107,25 @@ def _read_dumps(
     dumps: Sequence[CorpusFile],
     languages: LanguageTable,
     seed: int | None,
+    left_out: Observation | None,
 ) -> DataFrame:
     pieces = read_pieces(spark, dumps, settings.max_record_bytes, PAGE_END)
     records = pieces.mapInArrow(partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA)
+    counts_pages = F.col("reason").eqNullSafe(LEFT_OUT)
+    if left_out is not None:
+        records = records.observe(
+            left_out,
+            *(
+                F.sum(
+                    F.when(
+                        counts_pages & (F.col("language") == language) & (F.col("subsource") == kind), F.col("identity")
+                    ).cast("long")
+                ).alias(f"{language}/{kind}")
+                for language in sorted({file.language for file in dumps if file.language})
+                for kind in KINDS_LEFT_OUT
+            ),
+        )
+    records = records.where(~counts_pages)
     rules = PageRules(
         is_disambiguation_rejected=settings.disambiguation == "reject",
         max_list_share=settings.list_share if settings.lists == "reject" else None,

@@ -317,7 +317,7 @@ def _mend_batches(
     names = ("title", "text", "instruction", "language", "instruction_language", "messages")
     for batch in batches:
         rows = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
-        pairs = [_mended_pair(*row, plan=plan) for row in rows]
+        pairs = [_mended_pair(plan, *row) for row in rows]
         columns = {
             name: pa.array([pair[name] for pair in pairs], batch.schema.field(name).type)
             for name in ("title", "text", "instruction", "messages", "mended_lines", "personal_data")
@@ -327,13 +327,13 @@ def _mend_batches(
 
 
 def _mended_pair(
+    plan: PersonalDataPlan,
     title: str | None,
     text: str,
     instruction: str,
     language: str,
     instruction_language: str | None,
     messages: list[dict[str, str]] | None,
-    plan: PersonalDataPlan,
 ) -> dict[str, Any]:
     asked_in = instruction_language or language
     # What stands in two columns is told of once; the conversation ends with instruction and answer.
