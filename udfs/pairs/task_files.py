@@ -157,7 +157,7 @@ class _Task:
             spoken if spoken != language else None,
             next((each for each in _texts(fields, "URL") if "://" in each), None),
             ", ".join(licenses) or None,
-            to_metadata({name.lower(): _texts(fields, name) or None for name in ("Categories", "Domains", "Source")}),
+            to_metadata({name.lower(): fields.get(name) or None for name in ("Categories", "Domains", "Source")}),
         )
 
 
