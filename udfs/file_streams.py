@@ -16,7 +16,7 @@ from typing import IO, Any, Final, cast
 
 import pyarrow as pa
 
-from udfs.records import CorpusFile
+from udfs.records import KEPT_BYTES, CorpusFile
 
 HUB: Final = "hf://"
 _BLOCK_BYTES: Final = 2**20
@@ -24,7 +24,14 @@ _BATCH_BYTES: Final = 16 * 2**20
 _BATCH_ROWS: Final = 200
 _DAMAGES: Final = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, pa.ArrowInvalid)
 _DAMAGE_WORDS: Final = re.compile(r"Invalid data stream|ZSTD decompress|[Tt]runcated compressed stream")
-_SCHEMA: Final = pa.schema([("value", pa.binary()), ("file_path", pa.string()), ("file_block_start", pa.int64())])
+_SCHEMA: Final = pa.schema(
+    [
+        ("value", pa.binary()),
+        ("piece_bytes", pa.int64()),
+        ("file_path", pa.string()),
+        ("file_block_start", pa.int64()),
+    ]
+)
 
 
 class DamagedFileError(OSError):
@@ -47,11 +54,12 @@ def stream_pieces(
         batches: id (long): numbers of files.
         files: the files by number.
         separator: what ends a piece.
-        max_bytes: more than that of a piece is passed over.
+        max_bytes: of a longer piece the beginning alone is kept.
         hub_address: of the Hugging Face Hub; None: its own.
 
     Yields:
-        Batches of value (binary), file_path (the file's ``uri``) and file_block_start (0).
+        Batches of value (binary), piece_bytes (of the whole piece), file_path (the file's ``uri``) and
+        file_block_start (0).
 
     Raises:
         DamagedFileError: if an archive is cut off or damaged.
@@ -59,16 +67,16 @@ def stream_pieces(
     for batch in batches:
         for number in batch.column("id").to_pylist():
             file = files[number]
-            values: list[bytes] = []
+            pieces: list[tuple[bytes, int]] = []
             held = 0
-            for value in _pieces_of(file.path, separator, max_bytes, hub_address):
-                values.append(value)
-                held += len(value)
-                if held > _BATCH_BYTES or len(values) == _BATCH_ROWS:
-                    yield _batch(values, file)
-                    values, held = [], 0
-            if values:
-                yield _batch(values, file)
+            for piece in _pieces_of(file.path, separator, max_bytes, hub_address):
+                pieces.append(piece)
+                held += len(piece[0])
+                if held > _BATCH_BYTES or len(pieces) == _BATCH_ROWS:
+                    yield _batch(pieces, file)
+                    pieces, held = [], 0
+            if pieces:
+                yield _batch(pieces, file)
 
 
 def stream_rows(
@@ -149,25 +157,31 @@ def hub(address: str | None = None) -> Any:
     return system
 
 
-def _pieces_of(path: str, separator: bytes, max_bytes: int, hub_address: str | None) -> Iterator[bytes]:
-    """Yield the pieces of a file; of one that is longer than ``max_bytes`` its first ``max_bytes + 1`` bytes."""
-    held, seen_long = bytearray(), False
+def _pieces_of(path: str, separator: bytes, max_bytes: int, hub_address: str | None) -> Iterator[tuple[bytes, int]]:
+    """Yield the pieces of a file and their bytes; of one that is longer than ``max_bytes`` the beginning."""
+    kept_bytes = min(KEPT_BYTES, max_bytes)
+    held = bytearray()
+    # Of a piece that is too long: its beginning, and how many of its bytes are held no more.
+    beginning, passed = b"", 0
+
+    def cut(rest: bytes) -> tuple[bytes, int]:
+        size = passed + len(rest)
+        return (beginning or rest[:kept_bytes] if size > max_bytes else rest), size
+
     for block in _blocks(path, hub_address):
         held += block
         *pieces, rest = bytes(held).split(separator)
         for piece in pieces:
-            if not seen_long:
-                yield piece[: max_bytes + 1]
-            seen_long = False
+            yield cut(piece)
+            beginning, passed = b"", 0
         held = bytearray(rest)
-        if len(held) > max_bytes + len(separator):
-            if not seen_long:
-                yield bytes(held[: max_bytes + 1])
-            seen_long = True
+        if passed + len(held) > max_bytes + len(separator):
+            beginning = beginning or bytes(held[:kept_bytes])
             # A separator may stand across the end of the block.
+            passed += len(held) - len(separator)
             held = held[-len(separator) :]
-    if held and not seen_long:
-        yield bytes(held[: max_bytes + 1])
+    if held or passed:
+        yield cut(bytes(held))
 
 
 def _blocks(path: str, hub_address: str | None) -> Iterator[bytes]:
@@ -193,10 +207,11 @@ def _unpacked(stream: IO[bytes], path: str) -> Any:
     return openers[suffix](stream) if suffix in openers else stream
 
 
-def _batch(values: Sequence[bytes], file: CorpusFile) -> pa.RecordBatch:
+def _batch(pieces: Sequence[tuple[bytes, int]], file: CorpusFile) -> pa.RecordBatch:
     columns = [
-        pa.array(values, pa.binary()),
-        pa.array([file.uri] * len(values)),
-        pa.array([0] * len(values), pa.int64()),
+        pa.array([value for value, _ in pieces], pa.binary()),
+        pa.array([size for _, size in pieces], pa.int64()),
+        pa.array([file.uri] * len(pieces)),
+        pa.array([0] * len(pieces), pa.int64()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)

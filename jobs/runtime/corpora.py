@@ -194,6 +194,7 @@ def _ingest(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequ
         life=BatchId(recipe.name, FIRST, "", 0, 0),
         max_documents=None,
         may_begin=lambda: None,
+        note=lambda _: None,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Thread
+from typing import Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.runtime import ledger, removals
@@ -18,11 +21,14 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LoadedRecipe
-from jobs.sources import AnySource, explain_read_error, inventory, read
+from jobs.sources import AnySource, counts_left_out, explain_read_error, inventory, read
 from jobs.sources.base import PairSourceSettings
 from jobs.sources.sampling import is_sampled, sampling_position
 from jobs.stages.base import Resources
+from udfs.pages import KINDS_LEFT_OUT
 from udfs.sampling import shares
+
+_OBSERVED_WITHIN_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Ingest:
         may_begin: called before each corpus; may raise.
         may_be_unentered: whether a run may have been killed after it had written a batch and before it entered it.
         starts_anew: the table is to be emptied first, so nothing that it holds counts.
+        note: hears, in a line, what a corpus holds that is no document.
     """
 
     spark: SparkSession
@@ -52,6 +59,8 @@ class Ingest:
     may_begin: Callable[[], None]
     may_be_unentered: bool = True
     starts_anew: bool = False
+    note: Callable[[str], None] = lambda _: None
+    _observations: dict[str, Observation] = field(default_factory=dict, init=False)
     _shares: dict[str, dict[str, int]] = field(default_factory=dict, init=False)
 
     def go(self) -> Iterator[int]:
@@ -129,7 +138,10 @@ class Ingest:
 
     def _read(self, source: AnySource) -> DataFrame:
         recipe = self.recipe.recipe
-        return read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
+        left_out = self._observations.get(source.name)
+        return read(
+            self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages, left_out=left_out
+        )
 
     def _shared_limits(self) -> dict[str, dict[str, int]]:
         """Return what each source gives of each language to the recipe's limits, by source and language.
@@ -191,6 +203,7 @@ class Ingest:
         columns = self.recipe.schema(FIRST).fieldNames()
         try:
             number_of_batch = F.lit(batch.batch_id).cast("long")
+            observation = self._observe(source)
             rows = self._new(source, left).withColumns({"document_batch": number_of_batch, "batch_id": number_of_batch})
             app_id = f"{batch.app_id}/{self.ledger.run_id}"
             self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
@@ -198,7 +211,21 @@ class Ingest:
             raise
         except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
             raise explain_read_error(error, source) or error from error
-        return self._record(batch, started_at)
+        finally:
+            self._observations.clear()
+        left_out = {} if observation is None else _by_language(_observed(observation))
+        if left_out:
+            self.note(f"{source.name}: left out, as no documents: {left_out_in_words(left_out.values())}")
+        return self._record(batch, started_at, left_out)
+
+    def _observe(self, source: AnySource) -> Observation | None:
+        """Have the next reading of a corpus count what is no document; None for a corpus that counts nothing."""
+        if not counts_left_out(source):
+            return None
+        if self.recipe.recipe.is_shared:
+            self._shared_limits()  # reads the corpora, too
+        observation = self._observations[source.name] = Observation()
+        return observation
 
     def _new(self, source: AnySource, at_most: int | None) -> DataFrame:
         is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
@@ -254,12 +281,14 @@ class Ingest:
         life = self.life
         return BatchId(life.recipe, life.stage, life.fingerprint, life.generation, batch_id)
 
-    def _record(self, batch: BatchId, started_at: datetime) -> int:
+    def _record(
+        self, batch: BatchId, started_at: datetime, left_out: Mapping[str, dict[str, int]] | None = None
+    ) -> int:
         written = self.lake.read(FIRST).where(F.col("batch_id") == batch.batch_id)
         stands = ledger.count(written)
         came_in = {language: (tally.alive + tally.rejected, tally.characters) for language, tally in stands.items()}
         if stands:
-            self.ledger.record(stands, came_in, batch, started_at)
+            self.ledger.record(stands, came_in, batch, started_at, left_out=left_out)
         return sum(rows for rows, _ in came_in.values())
 
     def _record_unrecorded(self) -> None:
@@ -268,6 +297,33 @@ class Ingest:
         unrecorded = written.join(ledger.entered(self.lake, FIRST), "batch_id", how="left_anti")
         for row in unrecorded.orderBy("batch_id").collect():
             self._record(self._batch(row["batch_id"]), datetime.now(UTC))
+
+
+def left_out_in_words(counts: Iterable[Mapping[str, int]]) -> str:
+    """Return the numbers of records that are no documents, summed by kind, for a person."""
+    sums = Counter[str]()
+    for each in counts:
+        sums.update(each)
+    return ", ".join(f"{count:,} {KINDS_LEFT_OUT.get(kind, kind)}" for kind, count in sums.most_common())
+
+
+def _observed(observation: Observation) -> dict[str, int | None]:
+    """Return what Spark counted as it wrote; nothing if it saw that it need not read."""
+    found: list[dict[str, int | None]] = []
+    # `get` waits for a reading that counts, for ever if there is none.
+    waiting = Thread(target=lambda: found.append(observation.get), daemon=True)
+    waiting.start()
+    waiting.join(_OBSERVED_WITHIN_SECONDS)
+    return found[0] if found else {}
+
+
+def _by_language(observed: Mapping[str, int | None]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, count in observed.items():
+        if count:
+            language, _, kind = name.partition("/")
+            found.setdefault(language, {})[kind] = count
+    return found
 
 
 def _least(*limits: int | None) -> int | None:

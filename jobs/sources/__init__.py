@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Annotated, Final
 
 from pydantic import Field
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 
 from jobs.sources import (
     c4,
@@ -46,6 +46,7 @@ __all__ = [
     "SOURCES",
     "UNKNOWN_LANGUAGE",
     "AnySource",
+    "counts_left_out",
     "explain_read_error",
     "file_sizes",
     "files_of",
@@ -97,6 +98,7 @@ def read(
     *,
     seed: int | None = None,
     only: Iterable[str] = (),
+    left_out: Observation | None = None,
 ) -> DataFrame:
     """Read a corpus into documents.
 
@@ -110,6 +112,8 @@ def read(
             documents need, such as parsing wikitext. None gives the whole corpus, for ``sampling.sample`` to draw
             from; for what can be read the choice is the same.
         only: GlotLID codes that the run is restricted to; empty: no restriction beyond the settings'.
+        left_out: of a corpus for which ``counts_left_out`` is true, gets the number of records that are no documents
+            and give no row, as ``LANGUAGE/KIND``, when the rows are read; null for none.
 
     Returns:
         The columns of ``DOCUMENTS``, rejected_for and detail. A record that cannot be used is a rejected row that
@@ -122,8 +126,14 @@ def read(
         BackpromptError: if the path, its files, their columns or their languages are not as the settings say. What
             Spark finds out later, as it reads, ``explain_read_error`` puts into words.
     """
-    rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only)
+    more = {"left_out": left_out} if left_out is not None else {}
+    rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only, **more)
     return rows
+
+
+def counts_left_out(settings: AnySource) -> bool:
+    """Say whether a corpus holds records that are no documents, and counts them."""
+    return isinstance(settings, WikipediaDumpSettings)
 
 
 def files_of(

@@ -22,6 +22,8 @@ COLUMNS: Final = (*DOCUMENTS.fieldNames(), "rejected_for", "detail")
 RECORD_SCHEMA: Final = ", ".join(f"{name} string" for name in RECORD_FIELDS)
 
 
+_METADATA: Final = "map<string, string>"
+
 SourceName = Annotated[
     str,
     Field(
@@ -61,6 +63,9 @@ class SourceSettings(Settings):
     """Languages of which the corpus has fewer documents are left out; 0: none is."""
     weight: float = Field(1.0, gt=0, json_schema_extra=OPERATIONAL)
     """The source's part in the recipe's max_documents_per_language, against the other sources of a language."""
+    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
+    """A larger record is rejected, and keeps its beginning. Crawlers cut pages at 1 or 5 MiB; a task holds several
+    times as much as its largest record."""
     on_missing: Literal["keep", "remove"] = Field("keep", json_schema_extra=OPERATIONAL)
     """What becomes of a document that the corpus, or the sample of it, no longer holds: ``remove`` takes it and its
     pair out of every table, and reads the corpus once more."""
@@ -94,8 +99,6 @@ class PairSourceSettings(SourceSettings):
     max_pairs: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """At most so many pairs of the whole corpus, chosen by a hash of the id, so that languages keep their shares;
     null: no limit."""
-    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
-    """A longer record is rejected, and keeps its beginning."""
 
     def caps(self) -> tuple[tuple[Column, int | None], ...]:
         """Return the limits of the sample beside that a language; see ``to_documents``."""
@@ -140,7 +143,7 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
     a rejected one, or one without text, by its place or its bytes, so that each stays a row of its own.
 
     Input columns: RECORD_FIELDS. Output columns: the same without identity and reason, doc_id, source, rejected_for;
-    messages as MESSAGES.
+    messages as MESSAGES, metadata as the map source_metadata.
     """
     has_content = F.col("reason").isNull() & F.col("text").isNotNull()
     content = _content(F.col("messages"))
@@ -160,6 +163,7 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
         "instruction",
         "instruction_language",
         F.from_json("messages", MESSAGES).alias("messages"),
+        F.from_json("metadata", _METADATA).alias("source_metadata"),
         "license",
         F.array_remove(F.array(_text_or_empty("reason")), "").alias("rejected_for"),
         "detail",
@@ -213,7 +217,7 @@ def flag_duplicate_ids(docs: DataFrame) -> DataFrame:
     # Of rows that are the same in id and content the first in an order of their own is kept, so that a run on other
     # partitions keeps the same one.
     others = ("revision", "origin", "detail", "url", "date", "subsource", "language", "corpus_key")
-    rows = Window.partitionBy("doc_id").orderBy(~is_alive, *others)
+    rows = Window.partitionBy("doc_id").orderBy(~is_alive, *others, F.to_json("source_metadata"))
     is_second = F.col("_is_first_alive") & (F.col("revision") != F.col("_first"))
     flagged = F.array_append("rejected_for", F.lit(Reason.DUPLICATE_ID.value))
     note = F.concat(F.lit("another record has the key "), F.coalesce("corpus_key", F.lit("")))

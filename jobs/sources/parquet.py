@@ -30,16 +30,13 @@ from jobs.sources.files import literal
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_by_python
 from udfs.file_streams import DamagedFileError, open_file, stream_rows
-from udfs.records import MAX_RECORD_BYTES, RECORD_FIELDS, CorpusFile
+from udfs.records import KEPT_CHARS, RECORD_FIELDS, CorpusFile
 
 # Types taken as text beside strings: ids are numbers, and dates are dates, in some copies of a corpus.
 _ALSO: Final[dict[str, tuple[type[DataType], ...]]] = {
     "id": (IntegralType,),
     "date": (TimestampType, TimestampNTZType, DateType),
 }
-
-
-_KEPT_CHARS: Final = 1_000
 
 
 def read_parquet(
@@ -56,7 +53,7 @@ def read_parquet(
     Args:
         spark: the session.
         files: the files with their languages.
-        settings: the source's settings, for errors.
+        settings: the source's settings.
         columns: the corpus's column by role: ``id``, ``url``, ``title``, ``text``, ``date``, ``subsource``,
             ``language``.
         required: roles whose column must be there.
@@ -65,7 +62,7 @@ def read_parquet(
 
     Returns:
         Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes; one
-        whose text is larger than ``MAX_RECORD_BYTES`` is rejected and keeps its beginning.
+        whose text is larger than ``max_record_bytes`` is rejected and keeps its beginning.
 
     Raises:
         BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
@@ -92,9 +89,10 @@ def read_parquet(
     if languages is not None:
         placed = placed.join(F.broadcast(_codes(spark, languages)), "raw_language", how="left")
     where = F.concat(F.col("file_origin"), F.lit(", row "), F.col("row_index") + 1)
-    reason, detail = _problem(found, where, is_language_read=languages is not None)
+    is_too_large = F.coalesce(F.octet_length("raw_text") > settings.max_record_bytes, F.lit(False))
+    reason, detail = _problem(found, where, is_too_large, is_language_read=languages is not None)
     values = {role: _valid(F.col(f"raw_{role}")) for role in found}
-    values["text"] = F.when(_is_too_large(), F.substring(values["text"], 1, _KEPT_CHARS)).otherwise(values["text"])
+    values["text"] = F.when(is_too_large, F.substring(values["text"], 1, KEPT_CHARS)).otherwise(values["text"])
     language = F.coalesce("file_language", "row_language") if languages is not None else F.col("file_language")
     edition = F.coalesce("file_edition", language)
     fields: dict[str, Column] = {
@@ -152,7 +150,9 @@ def _codes(spark: SparkSession, languages: Mapping[str, str]) -> DataFrame:
     return spark.createDataFrame(list(languages.items()), "raw_language string, row_language string")
 
 
-def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) -> tuple[Column, Column]:
+def _problem(
+    found: Mapping[str, str], where: Column, is_too_large: Column, is_language_read: bool
+) -> tuple[Column, Column]:
     """Return the reason and the detail of rows that are rejected; both null for the others."""
     nothing = F.lit(None).cast("string")
     reason = detail = nothing
@@ -166,15 +166,9 @@ def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) ->
         reason = F.when(is_wrong, F.lit(Reason.UNREADABLE.value)).otherwise(reason)
         detail = F.when(is_wrong, F.concat(where, F.lit(f": column {column} is not UTF-8"))).otherwise(detail)
     size = F.format_number(F.octet_length("raw_text"), 0)
-    too_large = F.concat(
-        where, F.lit(f": {found['text']} has "), size, F.lit(f" bytes, more than {MAX_RECORD_BYTES:,}")
-    )
-    reason = F.when(_is_too_large(), F.lit(Reason.TOO_LARGE.value)).otherwise(reason)
-    return reason, F.when(_is_too_large(), too_large).otherwise(detail)
-
-
-def _is_too_large() -> Column:
-    return F.coalesce(F.octet_length("raw_text") > MAX_RECORD_BYTES, F.lit(False))
+    too_large = F.concat(where, F.lit(f": {found['text']} has "), size, F.lit(" bytes, more than max_record_bytes"))
+    reason = F.when(is_too_large, F.lit(Reason.TOO_LARGE.value)).otherwise(reason)
+    return reason, F.when(is_too_large, too_large).otherwise(detail)
 
 
 # Spark does not check the bytes of Parquet's strings, and Python workers fail on a whole batch with a wrong one.

@@ -34,7 +34,9 @@ def file_at(path):
 
 def pieces(path, separator=b"\n\n", max_bytes=100):
     batches = stream_pieces(numbers(), [file_at(path)], separator, max_bytes)
-    return [value for batch in batches for value in batch.column("value").to_pylist()]
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    assert {row["piece_bytes"] - len(row["value"]) for row in rows} <= {0}
+    return [row["value"] for row in rows]
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
@@ -74,8 +76,9 @@ def test_blocks_decide_nothing(content, block, longest):
         patch.setattr(file_streams, "_blocks", blocks)
         found = list(file_streams._pieces_of("a", b"\n\n", longest, None))
 
-    expected = [piece[: longest + 1] for piece in (whole.split(b"\n\n") if whole else [])]
-    assert found == (expected[:-1] if expected and not expected[-1] else expected)
+    pieces = whole.split(b"\n\n")
+    expected = [(piece if len(piece) <= longest else piece[:longest], len(piece)) for piece in pieces]
+    assert found == (expected if pieces[-1] else expected[:-1])
 
 
 @pytest.mark.parametrize("block", range(1, 60))
@@ -85,7 +88,7 @@ def test_separator_behind_a_long_piece_is_found_wherever_a_block_ends(monkeypatc
         file_streams, "_blocks", lambda *_: (whole[at : at + block] for at in range(0, len(whole), block))
     )
 
-    assert list(file_streams._pieces_of("a", b"\n\n", 5, None)) == [b"xxxxxx", b"last"]
+    assert list(file_streams._pieces_of("a", b"\n\n", 5, None)) == [(b"xxxxx", 50), (b"last", 4)]
 
 
 def test_rows_of_parquet_have_their_place(tmp_path):

@@ -207,11 +207,11 @@ def test_broken_records_are_rejected_with_their_place_and_neighbours_go_on(spark
     rows = rows_of(spark, languages, source(kind, tmp_path, max_record_bytes=2_000, **MORE.get(kind, {})))
 
     assert len(alive(rows)) == 2
-    rejected = sorted((row["detail"], row["text"]) for row in rows if row["rejected_for"] == ["source.unreadable"])
-    places = [detail.split(":")[0].split(", message")[0] for detail, _ in rejected]
+    rejected = sorted((row["detail"], row["text"], row["rejected_for"]) for row in rows if row["rejected_for"])
+    places = [detail.split(":")[0].split(", message")[0] for detail, _, _ in rejected]
     assert places == [f"a.jsonl, line {number}" for number in range(2, 8)]
     assert "not UTF-8" in rejected[4][0]
-    assert "more than max_record_bytes" in rejected[5][0]
+    assert [reasons for _, _, reasons in rejected] == [["source.unreadable"]] * 5 + [["source.too_large"]]
     assert len(rejected[5][1]) == 1_000
 
 
@@ -264,5 +264,5 @@ def test_a_record_of_100_megabytes(spark, languages, tmp_path):
     write(tmp_path / "fr" / "a.jsonl", good("xp3", 1), long, good("xp3", 2))
     docs = read(spark, source("xp3", tmp_path), languages, seed=0)
     found = docs.select(F.length("text").alias("chars"), "rejected_for", "detail").collect()
-    assert sorted((row["chars"], *row["rejected_for"]) for row in found) == [(1,), (1,), (1_000, "source.unreadable")]
-    assert any(f"line 2: a record of {len(long):,} bytes" in (row["detail"] or "") for row in found)
+    assert sorted((row["chars"], *row["rejected_for"]) for row in found) == [(1,), (1,), (1_000, "source.too_large")]
+    assert any(f"line 2: {len(long):,} bytes, more than max_record_bytes" in (row["detail"] or "") for row in found)

@@ -124,6 +124,7 @@ def test_real_web_archives(spark, languages, data):
     found = {row["url"]: row for row in rows}
     row = found["https://soldaini.net/"]
     assert (row["doc_id"], row["origin"]) == (sha256("common-crawl", row["url"]), "dolma-sample-0000.warc.gz")
+    assert row["source_metadata"]["warc_record_id"].startswith("<urn:uuid:")
     assert "<" not in found["http://commoncrawl.org/"]["text"]
 
 
@@ -153,6 +154,16 @@ def test_oscar_2301_and_its_warnings(spark, languages, tmp_path):
     assert first["doc_id"] == sha256("oscar", "<urn:uuid:1>")
     assert (first["url"], first["date"], first["language"]) == ("http://a/", "2022-11-26T17:25:57Z", "afr_Latn")
     assert first["text"] == PAGE["content"]
+    assert first["source_metadata"] == {
+        "quality_warnings": '["short_sentences", "header"]',
+        "harmful_pp": "4063.18",
+        "tlsh": "tlsh:T1",
+        "identification_label": "af",
+        "identification_prob": "0.67",
+        "sentence_labels": '{"af": 1, "null": 1}',
+    }
+    assert rows["<urn:uuid:2>"]["source_metadata"]["quality_warnings"] == '["tiny", "noisy"]'
+    assert rows[unread]["source_metadata"] is None
 
 
 # What is wrong with a corpus -------------------------------------------------------------------------------------
@@ -208,7 +219,7 @@ def test_broken_documents_of_plain_text(spark, languages, tmp_path, suffix):
     assert {row["detail"] or row["text"]: row["rejected_for"] for row in rows} == {
         "first\nparagraph": [],
         f"am{suffix}, document 2: byte 5 is not UTF-8": ["source.unreadable"],
-        f"am{suffix}, document 3: longer than 16,777,216 bytes": ["source.too_large"],
+        f"am{suffix}, document 3: 17,825,792 bytes, more than max_record_bytes": ["source.too_large"],
         "last": [],
     }
 
@@ -278,7 +289,7 @@ def test_one_large_file_of_lines_is_read_by_several_tasks(spark, languages, tmp_
     with small_parts(spark, len(packed) // 4):
         docs = read(spark, JsonlSettings(path=str(tmp_path), license="x", language="cat_Latn"), languages)
         path = tmp_path / f"a{suffix}"
-        lines = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)])
+        lines = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], 2**20)
         parts = lines.select("file_block_start", F.spark_partition_id()).distinct().count()
         rows = docs.collect()
 
