@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,11 +20,16 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LoadedRecipe
-from jobs.sources import AnySource, explain_read_error, inventory, read
+from jobs.sources import AnySource, despite_damage, inventory, read
 from jobs.sources.base import PairSourceSettings
 from jobs.sources.sampling import is_sampled, sampling_position
 from jobs.stages.base import Resources
+from udfs.records import CorpusFile
 from udfs.sampling import shares
+
+_LOG = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class Ingest:
     may_be_unentered: bool = True
     starts_anew: bool = False
     _shares: dict[str, dict[str, int]] = field(default_factory=dict, init=False)
+    _damaged: dict[str, tuple[CorpusFile, ...]] = field(default_factory=dict, init=False)
+    """Damaged files that were come upon, by corpus."""
 
     def go(self) -> Iterator[int]:
         """Append the documents that the table does not hold in this revision, a commit a corpus; yields their numbers.
@@ -115,6 +124,20 @@ class Ingest:
         known = F.when(is_known, F.col("revision")).otherwise(F.col("known_revision"))
         return found.withColumn("known_revision", known).drop("is_known")
 
+    def despite_damage(self, source: AnySource, act: Callable[[], _Result]) -> _Result:
+        """Do something that reads a corpus through this object; do it again if damaged files are come upon.
+
+        Raises:
+            BackpromptError: if the corpus cannot be read.
+        """
+
+        def act_knowing(known: AnySource) -> _Result:
+            self._damaged[source.name] = known.damaged
+            return act()
+
+        recipe, known = self.recipe.recipe, source.with_damaged(self._damaged.get(source.name, ()))
+        return despite_damage(self.spark, known, self.resources.languages, act_knowing, only=recipe.languages)
+
     def is_unchanged(self, source: AnySource) -> bool:
         """Say whether a corpus's files are those that were read last time."""
         state = self._state(source)
@@ -128,8 +151,8 @@ class Ingest:
         return self._read(source)
 
     def _read(self, source: AnySource) -> DataFrame:
-        recipe = self.recipe.recipe
-        return read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
+        recipe, known = self.recipe.recipe, source.with_damaged(self._damaged.get(source.name, ()))
+        return read(self.spark, known, self.resources.languages, seed=recipe.seed, only=recipe.languages)
 
     def _shared_limits(self) -> dict[str, dict[str, int]]:
         """Return what each source gives of each language to the recipe's limits, by source and language.
@@ -168,13 +191,13 @@ class Ingest:
                 ),
             }
         )
-        try:
-            rows = self._read(limited).where(is_sampled()).groupBy("language").agg(F.count_distinct("doc_id")).collect()
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise explain_read_error(error, source) or error from error
-        return {row[0]: row[1] for row in rows}
+
+        def count() -> dict[str, int]:
+            sampled = self._read(limited).where(is_sampled())
+            rows = sampled.groupBy("language").agg(F.count_distinct("doc_id")).collect()
+            return {row[0]: row[1] for row in rows}
+
+        return self.despite_damage(source, count)
 
     def _known(self, source: AnySource) -> DataFrame:
         # The newest revision, so that a document that is changed and changed back is new each time.
@@ -189,15 +212,14 @@ class Ingest:
         batch = self._batch(max(-1 if last is None else last, removals.newest_batch(self.lake)) + 1)
         started_at = datetime.now(UTC)
         columns = self.recipe.schema(FIRST).fieldNames()
-        try:
+
+        def append() -> None:
             number_of_batch = F.lit(batch.batch_id).cast("long")
             rows = self._new(source, left).withColumns({"document_batch": number_of_batch, "batch_id": number_of_batch})
             app_id = f"{batch.app_id}/{self.ledger.run_id}"
             self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise explain_read_error(error, source) or error from error
+
+        self.despite_damage(source, append)
         return self._record(batch, started_at)
 
     def _new(self, source: AnySource, at_most: int | None) -> DataFrame:
@@ -222,8 +244,19 @@ class Ingest:
         if self.recipe.recipe.languages:  # those that the run leaves out are not missing
             held = held.where(F.col("language").isin(*self.recipe.recipe.languages))
         known = held.select("doc_id").distinct()
-        gone = known.join(self._documents(source).select("doc_id"), "doc_id", how="left_anti")
-        ids = [row["doc_id"] for row in gone.collect()]
+
+        def gone() -> list[str]:
+            there = self._documents(source).select("doc_id")
+            return [row["doc_id"] for row in known.join(there, "doc_id", how="left_anti").collect()]
+
+        ids = self.despite_damage(source, gone)
+        if self._damaged.get(source.name):
+            _LOG.warning(
+                "Source %s: files are damaged, so that it is not known which documents the corpus no longer holds: "
+                "none is removed until they are mended.",
+                source.name,
+            )
+            return None
         if ids and len(ids) == known.count():
             raise BackpromptError(
                 f"Corpus {source.name} ({source.path}) holds none of the {len(ids):,} documents that it held before, "

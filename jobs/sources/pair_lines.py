@@ -55,7 +55,7 @@ def read_bounded(
     """
     size = F.length("value")
     kept = F.when(size > settings.max_record_bytes, F.substring("value", 1, BEGINNING_BYTES)).otherwise(F.col("value"))
-    lines = read_pieces(spark, files).select(
+    lines = read_pieces(spark, files, max_streamed_bytes=settings.max_record_bytes).select(
         kept.alias("value"), size.cast("long").alias("value_bytes"), "file_path", "file_block_start"
     )
     if fields:

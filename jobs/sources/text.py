@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 from jobs.sources import hub
 from jobs.sources.base import RECORD_SCHEMA
 from jobs.sources.files import literal
+from jobs.sources.read_errors import UnreadableFileError
 from udfs.file_streams import stream_pieces
 from udfs.records import MAX_RECORD_BYTES, CorpusFile
 from udfs.text_documents import BLANK_LINE, read_text_documents
@@ -20,30 +22,41 @@ TEXT_PARTS: Final = r"(?:\.gz|\.bz2|\.zst|\.xz)?"
 """Pattern of what may stand behind the ending of a text file: how it is packed."""
 
 _UNKNOWN_TO_SPARK: Final = ".xz"
+_BZIP2_MAGIC: Final = b"BZh"
 
 
 def read_pieces(
-    spark: SparkSession, files: Sequence[CorpusFile], separator: str | None = None, max_bytes: int | None = None
+    spark: SparkSession,
+    files: Sequence[CorpusFile],
+    separator: str | None = None,
+    max_bytes: int | None = None,
+    max_streamed_bytes: int = MAX_RECORD_BYTES,
 ) -> DataFrame:
     r"""Read files as pieces between separators.
 
     Plain and bzip2 files are split over tasks. Hadoop's reader neither loses nor cuts a piece at a split, with
     separators of several bytes too; up to Hadoop 3.3.4 (Spark 3.5) it gives a piece twice where its separator stands
     just behind the border of a bzip2 block (HADOOP-18321). Sources drop such copies as rows with the same id and
-    content. Files that Hadoop cannot read, xz and those of the Hugging Face Hub, are read by Python, one a task.
+    content. Files that Hadoop cannot read (xz, those of the Hugging Face Hub, those that are known to be damaged) are
+    read by Python, one a task; of damaged ones the pieces that end before the damage.
 
     Args:
         spark: the session.
         files: the files.
         separator: what ends a piece; None: ends of lines.
         max_bytes: of a longer piece no more than its first ``max_bytes + 1`` bytes go on; None: no limit.
+        max_streamed_bytes: the same, where there is no limit, for what Python reads.
 
     Returns:
         Columns value (binary: bytes as they stand in the file, which may not be UTF-8), file_path, file_block_start,
         file_block_length, file_size (bytes). Rows of a part of a file come together and in order.
+
+    Raises:
+        UnreadableFileError: if a local file is named .bz2 and is something else.
     """
-    streamed = [file for file in files if hub.is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK)]
+    streamed = [file for file in files if _is_streamed(file)]
     read = [file for file in files if file not in streamed]
+    _refuse_misnamed(read)
     parts = []
     if read:
         reader = spark.read.option("recursiveFileLookup", "true")
@@ -62,7 +75,7 @@ def read_pieces(
         pieces = partial(
             stream_pieces,
             separator=(separator or "\n").encode(),
-            max_bytes=MAX_RECORD_BYTES if max_bytes is None else max_bytes,
+            max_bytes=max_streamed_bytes if max_bytes is None else max_bytes,
         )
         schema = "value binary, file_path string, file_block_start long"
         whole = read_by_python(spark, streamed, pieces, schema)
@@ -84,6 +97,22 @@ def read_by_python(
     """
     numbers = spark.range(0, len(files), 1, numPartitions=len(files))
     return numbers.mapInArrow(partial(kernel, files=tuple(files), hub_address=hub.address()), schema)
+
+
+def _is_streamed(file: CorpusFile) -> bool:
+    return hub.is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK) or file.damage is not None
+
+
+def _refuse_misnamed(files: Sequence[CorpusFile]) -> None:
+    """Refuse local files that are named .bz2 and are something else: Hadoop reads such a file as empty."""
+    for file in files:
+        local = Path(file.path.removeprefix("file:"))
+        if not file.path.startswith("file:") or local.suffix != ".bz2" or not local.is_file():
+            continue
+        with local.open("rb") as stream:
+            start = stream.read(len(_BZIP2_MAGIC))
+        if start and start != _BZIP2_MAGIC:
+            raise UnreadableFileError(f"{local} is named .bz2 but is not bzip2. Rename it or fetch it again.")
 
 
 def read_documents(spark: SparkSession, files: Sequence[CorpusFile]) -> DataFrame:

@@ -110,7 +110,7 @@ def _read_dumps(
 ) -> DataFrame:
     # What is too large is cut before it goes to Python: there, a batch of pages is held several times over.
     is_too_large = F.octet_length("value") > settings.max_page_bytes
-    pieces = read_pieces(spark, dumps, PAGE_END).select(
+    pieces = read_pieces(spark, dumps, PAGE_END, max_streamed_bytes=settings.max_page_bytes).select(
         F.when(is_too_large, F.substring("value", 1, _SHOWN_BYTES)).otherwise(F.col("value")).alias("value"),
         F.octet_length("value").alias("piece_bytes"),
         "file_path",
