@@ -38,6 +38,7 @@ class DamagedFileError(OSError):
 
     def __init__(self, path: str, cause: BaseException) -> None:
         super().__init__(f"Error while reading file {path}. Truncated source: {type(cause).__name__}: {cause}")
+        self.path = path
         self.reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
 
 

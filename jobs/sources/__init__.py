@@ -41,6 +41,7 @@ from jobs.sources.read_errors import UnreadableFileError, explain_read_error
 from jobs.sources.wikihow import WikiHowSettings
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
 from jobs.sources.xp3 import Xp3Settings
+from udfs.file_streams import DamagedFileError
 from udfs.languages import LanguageTable
 from udfs.records import UNKNOWN_LANGUAGE, CorpusFile
 
@@ -128,7 +129,12 @@ def read(
             Spark finds out later, as it reads, ``explain_read_error`` puts into words; a damaged file is such an error,
             see ``despite_damage``.
     """
-    rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only)
+    try:
+        rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only)
+    except DamagedFileError as error:
+        raise UnreadableFileError(
+            f"Source {settings.name}: {error.path} is {error.reason}. Rename it or fetch it again."
+        ) from error
     return rows
 
 

@@ -13,8 +13,7 @@ from pyspark.sql import functions as F
 from jobs.sources import hub
 from jobs.sources.base import RECORD_SCHEMA
 from jobs.sources.files import literal
-from jobs.sources.read_errors import UnreadableFileError
-from udfs.file_streams import stream_pieces
+from udfs.file_streams import DamagedFileError, stream_pieces
 from udfs.records import MAX_RECORD_BYTES, CorpusFile
 from udfs.text_documents import BLANK_LINE, read_text_documents
 
@@ -52,7 +51,7 @@ def read_pieces(
         file_block_length, file_size (bytes). Rows of a part of a file come together and in order.
 
     Raises:
-        UnreadableFileError: if a local file is named .bz2 and is something else.
+        DamagedFileError: if a local file is named .bz2 and is something else.
     """
     streamed = [file for file in files if _is_streamed(file)]
     read = [file for file in files if file not in streamed]
@@ -112,7 +111,7 @@ def _refuse_misnamed(files: Sequence[CorpusFile]) -> None:
         with local.open("rb") as stream:
             start = stream.read(len(_BZIP2_MAGIC))
         if start and start != _BZIP2_MAGIC:
-            raise UnreadableFileError(f"{local} is named .bz2 but is not bzip2. Rename it or fetch it again.")
+            raise DamagedFileError(str(local), ValueError("named .bz2 but is not bzip2"))
 
 
 def read_documents(spark: SparkSession, files: Sequence[CorpusFile]) -> DataFrame:

@@ -7,6 +7,7 @@ import os
 import random
 import zlib
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -20,9 +21,9 @@ from udfs.records import CorpusFile, Damage
 
 PACKERS = {
     ".txt": bytes,
-    ".txt.xz": lzma.compress,
+    ".txt.xz": partial(lzma.compress, preset=0),
     ".txt.gz": gzip.compress,
-    ".txt.bz2": bz2.compress,
+    ".txt.bz2": partial(bz2.compress, compresslevel=1),
     ".txt.zst": lambda content: pa.compress(content, codec="zstd", asbytes=True),
 }
 
@@ -86,17 +87,17 @@ def read_or_end(stream):
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in PACKERS if suffix != ".txt"])
-@pytest.mark.parametrize("share", [0.7, 0.97])
+@pytest.mark.parametrize("share", [0.4, 0.97])
 def test_what_stands_before_the_damage_is_read_to_the_byte(tmp_path, suffix, share):
     randomness = random.Random(7)
-    lines = [randomness.randbytes(randomness.randrange(5, 60)).hex().encode() for _ in range(50_000)]
+    lines = [randomness.randbytes(randomness.randrange(5, 60)).hex().encode() for _ in range(20_000)]
     content = b"\n".join(lines)
-    packed = PACKERS[suffix](content)
-    packed = packed[: int(len(packed) * share)]
+    whole_archive = PACKERS[suffix](content)
+    packed = whole_archive[: int(len(whole_archive) * share)]
     (tmp_path / f"a{suffix}").write_bytes(packed)
-    (tmp_path / f"b{suffix}").write_bytes(PACKERS[suffix](content))
+    (tmp_path / f"b{suffix}").write_bytes(whole_archive)
     expected = unpacked_by(suffix, packed)
-    assert len(expected) > 2**20, "the damage is not in the first block that is read"
+    assert (len(expected) > 2**20) == (share > 0.9), "the damage is in the first block that is read, and behind it"
     assert content.startswith(expected)
 
     found = damage_of(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}")
