@@ -7,7 +7,9 @@ import gzip
 import json
 import lzma
 import random
+import re
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +21,12 @@ from jobs.sources import SOURCES, AnySource, despite_damage, read
 from udfs.warc import RECORD_START
 
 RECORDS = 400
+NEWLINE = b"\n"
+TEXT = re.compile(r"text (\d+) ")
 PACKERS = {
     "gz": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
+    "bz2": partial(bz2.compress, compresslevel=1),
+    "xz": partial(lzma.compress, preset=0),
     "zst": lambda content: pa.compress(content, codec="zstd", asbytes=True),
 }
 
@@ -82,25 +86,23 @@ class Form:
     more: dict = field(default_factory=dict)
     is_by_member: bool = False
 
-    def file(self, numbers):
-        pack = PACKERS[self.name.rpartition(".")[2]]
+    def file(self, name, numbers):
+        pack = PACKERS[name.rpartition(".")[2]]
         records = [self.record(number) for number in numbers]
         if self.is_by_member:  # as web archives are: a gzip member a record
             return b"".join(map(pack, records))
         return pack(self.start + b"".join(records) + self.end)
 
 
+LINES = Form(
+    "jsonl",
+    "a.jsonl.gz",
+    "b.jsonl.gz",
+    lambda number: json_line(text=text(number), id=number),
+    more={"license": "x", "language": "cat_Latn"},
+)
 FORMS = [
-    *(
-        Form(
-            "jsonl",
-            f"a.jsonl.{suffix}",
-            "b.jsonl.gz",
-            lambda number: json_line(text=text(number), id=number),
-            more={"license": "x", "language": "cat_Latn", "columns": {"id": "id"}},
-        )
-        for suffix in PACKERS
-    ),
+    LINES,
     Form(
         "c4",
         "c4-af.tfrecord-00000-of-00002.json.gz",
@@ -160,7 +162,9 @@ FORMS = [
         "wikihow",
         "a.jsonl.gz",
         "b.jsonl.gz",
-        lambda number: json_line(title=f"T{number}", steps=[{"title": "a", "text": text(number)}], language="french"),
+        lambda number: json_line(
+            title=f"T{number}", steps=[{"title": text(number), "text": text(number)}], language="french"
+        ),
     ),
     Form("xp3", "fr/a.jsonl.gz", "fr/b.jsonl.gz", pair),
     Form("oasst", "a.trees.jsonl.gz", "b.trees.jsonl.gz", answered),
@@ -191,7 +195,7 @@ def read_all(spark, languages, settings):
     rows = despite_damage(
         spark, settings, languages, lambda known: read(spark, known, languages, seed=0).collect(), only=()
     )
-    alive = sorted((row["origin"], row["text"].split()[1]) for row in rows if not row["rejected_for"])
+    alive = sorted((row["origin"], int(TEXT.search(row["text"])[1])) for row in rows if not row["rejected_for"])
     return alive, [row for row in rows if row["rejected_for"]]
 
 
@@ -227,44 +231,50 @@ def test_every_source_that_reads_archives_is_here():
 def test_records_before_the_cut_are_taken_and_the_cut_is_a_rejected_row(spark, languages, tmp_path, form):
     if form.kind == "common-crawl":
         pytest.importorskip("resiliparse")
-    whole = form.file(range(RECORDS))
-    cut = whole[: len(whole) * 6 // 10]
-    write(tmp_path, form.name, cut)
-    write(tmp_path, form.other, form.file(range(1000, 1003)))
-    content = unpacked(form.name, cut)
-    before = content.count(form.separator)
+    content, expected = write_cut(tmp_path, form, form.name, range(RECORDS))
+    write(tmp_path, form.other, form.file(form.other, range(1000, 1003)))
 
     alive, rejected = read_all(spark, languages, source(form.kind, tmp_path, **form.more))
 
-    assert alive == sorted(
-        [(form.name, str(number)) for number in range(before)]
-        + [(form.other, str(number)) for number in range(1000, 1003)]
-    )
-    ((row),) = rejected
-    assert row["rejected_for"] == ["source.unreadable"]
-    assert row["detail"].startswith(
-        f"{form.name}, line {content.count(NEWLINE) + 1}: the file is damaged or cut off after {len(content):,} "
-        "unpacked bytes ("
-    )
-    assert (row["origin"], row["text"]) == (form.name, "")
-    # bzip2 gives nothing of a block that is cut, and 400 records are in one or two.
-    assert before or form.name.endswith(".bz2")
-
-
-NEWLINE = b"\n"
-
-
-@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
-def test_a_file_that_is_no_archive_is_a_rejected_row(spark, languages, tmp_path, suffix):
-    form = FORMS[0]
-    write(tmp_path, f"a.jsonl.{suffix}", form.record(1))
-    write(tmp_path, "b.jsonl.gz", form.file([2]))
-
-    alive, rejected = read_all(spark, languages, source("jsonl", tmp_path, **form.more))
-
-    assert alive == [("b.jsonl.gz", "2")]
+    assert alive == sorted(expected + [(form.other, number) for number in range(1000, 1003)])
+    assert 50 < len(expected) < RECORDS
     (row,) = rejected
-    assert row["detail"].startswith(f"a.jsonl.{suffix}, line 1: the file is damaged or cut off after 0 unpacked bytes")
+    check_row(row, form.name, content)
+
+
+def test_every_packing_beside_each_other(spark, languages, tmp_path):
+    contents, expected = {}, []
+    for part, suffix in enumerate(PACKERS):
+        name = f"a.jsonl.{suffix}"
+        contents[name], some = write_cut(tmp_path, LINES, name, range(part * RECORDS, (part + 1) * RECORDS))
+        assert some
+        expected += some
+        write(tmp_path, f"b.jsonl.{suffix}", LINES.file(name, [1_000_000 + part]))
+        expected.append((f"b.jsonl.{suffix}", 1_000_000 + part))
+        write(tmp_path, f"none.jsonl.{suffix}", LINES.record(1))
+        contents[f"none.jsonl.{suffix}"] = b""
+
+    alive, rejected = read_all(spark, languages, source("jsonl", tmp_path, **LINES.more))
+
+    assert alive == sorted(expected)
+    assert len(rejected) == len(contents)
+    for row in rejected:
+        check_row(row, row["origin"], contents[row["origin"]])
+
+
+def write_cut(folder, form, name, numbers):
+    """Write a part of a file; return what can be read of it, and the records that are there as a whole."""
+    whole = form.file(name, numbers)
+    cut = whole[: len(whole) * 8 // 10]
+    write(folder, name, cut)
+    content = unpacked(name, cut)
+    return content, [(name, number) for number in numbers[: content.count(form.separator)]]
+
+
+def check_row(row, name, content):
+    assert (row["origin"], row["text"], row["rejected_for"]) == (name, "", ["source.unreadable"])
+    place = f"{name}, line {content.count(NEWLINE) + 1}"
+    assert row["detail"].startswith(f"{place}: the file is damaged or cut off after {len(content):,} unpacked bytes (")
 
 
 @pytest.mark.parametrize("kind", PARQUET)
@@ -288,7 +298,7 @@ def test_row_groups_that_can_be_read_are_taken(spark, languages, tmp_path, kind)
 
     taken = [(broken, number) for number in (*range(10), *range(20, 30))]
     taken += [(tmp_path / folder / "whole.parquet", number) for number in range(200, 203)]
-    assert alive == sorted((str(path.relative_to(tmp_path)), str(number)) for path, number in taken)
+    assert alive == sorted((str(path.relative_to(tmp_path)), number) for path, number in taken)
     details = sorted(row["detail"] for row in rejected)
     assert len(details) == 2
     assert details[0].startswith(
@@ -307,7 +317,7 @@ def test_row_groups_that_can_be_read_are_taken(spark, languages, tmp_path, kind)
 def test_a_damaged_file_that_is_not_wanted_gives_no_row(spark, languages, tmp_path):
     form = next(form for form in FORMS if form.name == "am.txt.xz")
     for name in ("am.txt.xz", "ka.txt.xz"):
-        write(tmp_path, name, form.file(range(RECORDS))[:5_000])
+        write_cut(tmp_path, form, name, range(20))
     settings = source("cc100", tmp_path, license="x", languages=["amh_Ethi"])
 
     _, rejected = read_all(spark, languages, settings)
@@ -315,23 +325,17 @@ def test_a_damaged_file_that_is_not_wanted_gives_no_row(spark, languages, tmp_pa
     assert [row["origin"] for row in rejected] == ["am.txt.xz"]
 
 
-def test_a_damage_that_cannot_be_found_again_is_one_clear_error(spark, languages, tmp_path, monkeypatch):
-    """The file is named by Spark; Python, which would read what stands before the damage, cannot open it."""
-    form = FORMS[0]
-    write(tmp_path, "a.jsonl.gz", form.file(range(RECORDS))[:5_000])
-    settings = source("jsonl", tmp_path, **form.more)
+def test_files_that_python_cannot_open_are_one_clear_error(spark, languages, tmp_path, monkeypatch):
+    """As in a store whose keys Spark alone was given."""
+    write_cut(tmp_path, LINES, "a.jsonl.gz", range(20))
+    settings = source("jsonl", tmp_path, **LINES.more)
 
-    def act(known):
-        rows = read(spark, known, languages, seed=0).collect
-        monkeypatch.setattr("jobs.sources.damage.find_damage", fail)
-        return rows()
+    def fail(batches, **_):
+        raise PermissionError("no way in")
+        yield from batches
 
+    monkeypatch.setattr("jobs.sources.damage.find_damage", fail)
     with pytest.raises(BackpromptError, match=r"a\.jsonl\.gz is damaged or cut off .* Python cannot open") as raised:
-        despite_damage(spark, settings, languages, act)
+        read_all(spark, languages, settings)
     assert "PermissionError: no way in" in str(raised.value)
     assert "Traceback" not in str(raised.value)
-
-
-def fail(batches, **_):
-    raise PermissionError("no way in")
-    yield from batches
