@@ -36,6 +36,10 @@ class Damage:
     row_groups: tuple[int, ...] = ()
     """Of a Parquet file: the row groups that can be read, counted from 0."""
 
+    def describe(self, origin: str) -> str:
+        """Say in which file it is, where, and why: ``"ca/part.jsonl.gz, line 17: the file is cut off"``."""
+        return f"{origin}{self.where}: the file is {self.cause}"
+
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:

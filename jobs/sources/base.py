@@ -155,7 +155,7 @@ def _with_damages(records: DataFrame, damaged: Sequence[CorpusFile]) -> DataFram
             origin=file.origin,
             identity=f"damage{file.damage.where}",
             reason=UNREADABLE,
-            detail=f"{file.origin}{file.damage.where}: the file is {file.damage.cause}",
+            detail=file.damage.describe(file.origin),
         )
         for file in damaged
         if file.damage is not None

@@ -52,20 +52,15 @@ def damaged_files(
             f"{error} What stands before the damage cannot be taken, as Python cannot open the files of "
             f"{settings.path} ({_cause(failed)})."
         ) from failed
-    damages = {row["id"]: Damage(row["where"], row["cause"], tuple(row["row_groups"])) for row in found}
-    damaged = tuple(replace(packed[number], damage=damage) for number, damage in sorted(damages.items()))
-    if not damaged:
+    if not found:
         raise error
-    for file in damaged:
-        assert file.damage is not None
-        _LOG.warning(
-            "Source %s: %s%s: the file is %s. What can be read of it is taken; fetch it again.",
-            settings.name,
-            file.origin,
-            file.damage.where,
-            file.damage.cause,
-        )
-    return damaged
+    damaged = []
+    for row in sorted(found):
+        file, damage = packed[row["id"]], Damage(row["where"], row["cause"], tuple(row["row_groups"]))
+        what = damage.describe(file.origin)
+        _LOG.warning("Source %s: %s. What can be read of it is taken; fetch it again.", settings.name, what)
+        damaged.append(replace(file, damage=damage))
+    return tuple(damaged)
 
 
 def _cause(failed: Exception) -> str:
