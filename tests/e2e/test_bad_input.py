@@ -58,7 +58,7 @@ def zstd(content: bytes) -> bytes:
 def records(name: str) -> list[dict[str, str]]:
     """Return records whose texts no packer makes much smaller."""
     randomness = random.Random(name)
-    return [{"url": f"{name}/{number}", "text": randomness.randbytes(300).hex()} for number in range(600)]
+    return [{"url": f"{name}/{number}", "text": randomness.randbytes(300).hex()} for number in range(1_200)]
 
 
 def refused(capsys, *arguments) -> str:
@@ -151,8 +151,8 @@ class TestRun:
         assert main(command) == 0
         alive, rejected = rows()
         of_file = Counter(row["origin"] for row in alive)
-        assert of_file["ca/d.jsonl.gz"] == 600
-        assert all(250 < of_file[f"ca/{name}"] < 450 for name in whole if name[0] in "abc"), of_file
+        assert of_file["ca/d.jsonl.gz"] == 1_200
+        assert all(500 < of_file[f"ca/{name}"] < 900 for name in whole if name[0] in "abc"), of_file
         assert len({row["corpus_key"] for row in alive}) == len(alive) == of_file.total()
         assert [row["rejected_for"] for row in rejected] == [["source.unreadable"]] * 4
         details = sorted(row["detail"] for row in rejected)
@@ -173,7 +173,7 @@ class TestRun:
             (folder / name).write_bytes(content)
         assert main(command) == 0
         alive, rejected = rows()
-        assert Counter(row["origin"] for row in alive) == {f"ca/{name}": 600 for name in whole}
+        assert Counter(row["origin"] for row in alive) == {f"ca/{name}": 1_200 for name in whole}
         assert len({row["corpus_key"] for row in alive}) == len(alive)
         # As other records that the corpus no longer holds.
         assert rejected == []
