@@ -111,6 +111,23 @@ def test_what_stands_before_the_damage_is_read_to_the_byte(tmp_path, suffix, sha
     assert read == lines[:whole]
 
 
+def test_damage_in_the_middle_of_an_archive_is_found_to_the_byte(tmp_path):
+    packed = bytearray(gzip.compress("\n".join(map(str, range(20_000))).encode()))
+    packed[len(packed) // 2 : len(packed) // 2 + 40] = b"\xff" * 40
+    (tmp_path / "a.txt.gz").write_bytes(packed)
+    stream, made = zlib.decompressobj(31), 0
+    with pytest.raises(zlib.error):  # noqa: PT012
+        some, rest = stream.decompress(packed, 1), stream.unconsumed_tail
+        while some:
+            made += 1
+            some, rest = stream.decompress(rest, 1), stream.unconsumed_tail
+
+    (damage,) = damage_of(tmp_path / "a.txt.gz").values()
+
+    assert made % 2**10
+    assert damage.cause.startswith(f"damaged or cut off after {made:,} unpacked bytes (Error -3 ")
+
+
 @pytest.mark.parametrize("suffix", [suffix for suffix in PACKERS if suffix != ".txt"])
 def test_nothing_is_read_of_a_file_that_is_no_archive(tmp_path, suffix):
     (tmp_path / f"a{suffix}").write_bytes(b"plain text\nnot packed\n")
