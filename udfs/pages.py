@@ -112,9 +112,9 @@ def _missing_end(piece: _Piece, files: Mapping[str, CorpusFile]) -> Iterator[Rec
 
     Where an archive of several streams was cut between two of them, nothing else tells it.
     """
-    is_last_part = piece.start + piece.length >= piece.file_bytes
+    file = files[piece.address]
+    is_last_part = piece.start + piece.length >= piece.file_bytes and file.damage is None
     if is_last_part and not piece.is_broken and _DUMP_END not in piece.value:
-        file = files[piece.address]
         yield Record(
             language=file.language,
             origin=file.origin,

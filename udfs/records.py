@@ -29,6 +29,21 @@ KEPT_CHARS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """Where a file can no longer be read, and why."""
+
+    where: str
+    """``", line 17"``, behind the file's name; empty where nothing of it can be read."""
+    cause: str
+    row_groups: tuple[int, ...] = ()
+    """Of a Parquet file: the row groups that can be read, counted from 0."""
+
+    def describe(self, origin: str) -> str:
+        """Say in which file it is, where, and why: ``"ca/part.jsonl.gz, line 17: the file is cut off"``."""
+        return f"{origin}{self.where}: the file is {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
 class CorpusFile:
     """One file of a corpus."""
 
@@ -42,6 +57,8 @@ class CorpusFile:
     """GlotLID code of its rows, where folder, name or settings say it."""
     edition: str | None = None
     """The corpus's own code for that language."""
+    damage: Damage | None = None
+    """None as long as nothing is known of any."""
 
 
 @dataclass(slots=True)

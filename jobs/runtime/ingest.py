@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Thread
-from typing import Final
+from typing import Final, TypeVar
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -21,14 +22,18 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LoadedRecipe
-from jobs.sources import AnySource, counts_left_out, explain_read_error, inventory, read
+from jobs.sources import AnySource, counts_left_out, despite_damage, inventory, read
 from jobs.sources.base import PairSourceSettings
 from jobs.sources.sampling import is_sampled, sampling_position
 from jobs.stages.base import Resources
 from udfs.pages import KINDS_LEFT_OUT
+from udfs.records import CorpusFile
 from udfs.sampling import shares
 
+_LOG = logging.getLogger(__name__)
 _OBSERVED_WITHIN_SECONDS: Final = 10
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class Ingest:
     note: Callable[[str], None] = lambda _: None
     _observations: dict[str, Observation] = field(default_factory=dict, init=False)
     _shares: dict[str, dict[str, int]] = field(default_factory=dict, init=False)
+    _damaged: dict[str, tuple[CorpusFile, ...]] = field(default_factory=dict, init=False)
+    """Damaged files that were come upon, by corpus."""
 
     def go(self) -> Iterator[int]:
         """Append the documents that the table does not hold in this revision, a commit a corpus; yields their numbers.
@@ -124,6 +131,20 @@ class Ingest:
         known = F.when(is_known, F.col("revision")).otherwise(F.col("known_revision"))
         return found.withColumn("known_revision", known).drop("is_known")
 
+    def despite_damage(self, source: AnySource, act: Callable[[], _Result]) -> _Result:
+        """Do something that reads a corpus through this object; do it again if damaged files are come upon.
+
+        Raises:
+            BackpromptError: if the corpus cannot be read.
+        """
+
+        def act_knowing(known: AnySource) -> _Result:
+            self._damaged[source.name] = known.damaged
+            return act()
+
+        recipe, known = self.recipe.recipe, source.with_damaged(self._damaged.get(source.name, ()))
+        return despite_damage(self.spark, known, self.resources.languages, act_knowing, only=recipe.languages)
+
     def is_unchanged(self, source: AnySource) -> bool:
         """Say whether a corpus's files are those that were read last time."""
         state = self._state(source)
@@ -137,10 +158,10 @@ class Ingest:
         return self._read(source)
 
     def _read(self, source: AnySource) -> DataFrame:
-        recipe = self.recipe.recipe
+        recipe, known = self.recipe.recipe, source.with_damaged(self._damaged.get(source.name, ()))
         left_out = self._observations.get(source.name)
         return read(
-            self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages, left_out=left_out
+            self.spark, known, self.resources.languages, seed=recipe.seed, only=recipe.languages, left_out=left_out
         )
 
     def _shared_limits(self) -> dict[str, dict[str, int]]:
@@ -180,13 +201,13 @@ class Ingest:
                 ),
             }
         )
-        try:
-            rows = self._read(limited).where(is_sampled()).groupBy("language").agg(F.count_distinct("doc_id")).collect()
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise explain_read_error(error, source) or error from error
-        return {row[0]: row[1] for row in rows}
+
+        def count() -> dict[str, int]:
+            sampled = self._read(limited).where(is_sampled())
+            rows = sampled.groupBy("language").agg(F.count_distinct("doc_id")).collect()
+            return {row[0]: row[1] for row in rows}
+
+        return self.despite_damage(source, count)
 
     def _known(self, source: AnySource) -> DataFrame:
         # The newest revision, so that a document that is changed and changed back is new each time.
@@ -201,31 +222,34 @@ class Ingest:
         batch = self._batch(max(-1 if last is None else last, removals.newest_batch(self.lake)) + 1)
         started_at = datetime.now(UTC)
         columns = self.recipe.schema(FIRST).fieldNames()
-        try:
+
+        def append() -> None:
             number_of_batch = F.lit(batch.batch_id).cast("long")
-            observation = self._observe(source)
+            self._observe(source)
             rows = self._new(source, left).withColumns({"document_batch": number_of_batch, "batch_id": number_of_batch})
             app_id = f"{batch.app_id}/{self.ledger.run_id}"
             self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise explain_read_error(error, source) or error from error
+
+        try:
+            self.despite_damage(source, append)
+            left_out = self._left_out(source)
         finally:
             self._observations.clear()
-        left_out = {} if observation is None else _by_language(_observed(observation))
         if left_out:
             self.note(f"{source.name}: left out, as no documents: {left_out_in_words(left_out.values())}")
         return self._record(batch, started_at, left_out)
 
-    def _observe(self, source: AnySource) -> Observation | None:
-        """Have the next reading of a corpus count what is no document; None for a corpus that counts nothing."""
+    def _left_out(self, source: AnySource) -> dict[str, dict[str, int]]:
+        observation = self._observations.get(source.name)
+        return {} if observation is None else _by_language(_observed(observation))
+
+    def _observe(self, source: AnySource) -> None:
+        """Have the next reading of a corpus count what is no document, if it is one that counts this."""
         if not counts_left_out(source):
-            return None
+            return
         if self.recipe.recipe.is_shared:
             self._shared_limits()  # reads the corpora, too
-        observation = self._observations[source.name] = Observation()
-        return observation
+        self._observations[source.name] = Observation()
 
     def _new(self, source: AnySource, at_most: int | None) -> DataFrame:
         is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
@@ -249,8 +273,19 @@ class Ingest:
         if self.recipe.recipe.languages:  # those that the run leaves out are not missing
             held = held.where(F.col("language").isin(*self.recipe.recipe.languages))
         known = held.select("doc_id").distinct()
-        gone = known.join(self._documents(source).select("doc_id"), "doc_id", how="left_anti")
-        ids = [row["doc_id"] for row in gone.collect()]
+
+        def gone() -> list[str]:
+            there = self._documents(source).select("doc_id")
+            return [row["doc_id"] for row in known.join(there, "doc_id", how="left_anti").collect()]
+
+        ids = self.despite_damage(source, gone)
+        if self._damaged.get(source.name):
+            _LOG.warning(
+                "Source %s: files are damaged, so that it is not known which documents the corpus no longer holds: "
+                "none is removed until they are mended.",
+                source.name,
+            )
+            return None
         if ids and len(ids) == known.count():
             raise BackpromptError(
                 f"Corpus {source.name} ({source.path}) holds none of the {len(ids):,} documents that it held before, "

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DOCUMENTS, MESSAGES
 from jobs.sources.sampling import SampleSize, sample
-from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE
+from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE, UNREADABLE, CorpusFile, Record
 from udfs.sampling import SEPARATOR
 from udfs.settings import OPERATIONAL, Settings
 
@@ -69,6 +69,18 @@ class SourceSettings(Settings):
     on_missing: Literal["keep", "remove"] = Field("keep", json_schema_extra=OPERATIONAL)
     """What becomes of a document that the corpus, or the sample of it, no longer holds: ``remove`` takes it and its
     pair out of every table, and reads the corpus once more."""
+    _damaged: tuple[CorpusFile, ...] = PrivateAttr(())
+
+    @property
+    def damaged(self) -> tuple[CorpusFile, ...]:
+        """Return the files that are known to be damaged."""
+        return self._damaged
+
+    def with_damaged(self, files: Sequence[CorpusFile]) -> Self:
+        """Return the settings with files that are known to be damaged: of these is read what can be read."""
+        known = self.model_copy()
+        known._damaged = tuple(files)
+        return known
 
     @property
     def sample_size(self) -> SampleSize:
@@ -122,9 +134,10 @@ def to_documents(
         caps: further limits of the sample: at most so many ids for each value of a column, None for no limit.
 
     Returns:
-        Columns ``COLUMNS``; every ``doc_id`` once among the rows that are alive.
+        Columns ``COLUMNS``; every ``doc_id`` once among the rows that are alive. Each damaged file of the settings is a
+        rejected row beside the records.
     """
-    docs = with_ids(records, settings.name)
+    docs = with_ids(_with_damages(records, settings.damaged), settings.name)
     if seed is not None:
         docs = sample(docs, seed, settings.sample_size)
         for group, cap in caps:
@@ -134,6 +147,24 @@ def to_documents(
         docs = convert(docs)
     docs = flag_missing_text(docs).transform(with_terms, settings)
     return flag_duplicate_ids(docs).select(*COLUMNS)
+
+
+def _with_damages(records: DataFrame, damaged: Sequence[CorpusFile]) -> DataFrame:
+    if not damaged:
+        return records
+    found = [
+        Record(
+            language=file.language,
+            origin=file.origin,
+            identity=f"damage{file.damage.where}",
+            reason=UNREADABLE,
+            detail=file.damage.describe(file.origin),
+        )
+        for file in damaged
+        if file.damage is not None
+    ]
+    rows = [tuple(getattr(record, name) for name in RECORD_FIELDS) for record in found]
+    return records.unionByName(records.sparkSession.createDataFrame(rows, RECORD_SCHEMA))
 
 
 def with_ids(records: DataFrame, name: str) -> DataFrame:

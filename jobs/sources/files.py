@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from pyspark.sql import SparkSession
@@ -31,7 +31,6 @@ _DATE_PREFIX: Final = re.compile(r"^\d{8}\.")
 _PART_NAME: Final = re.compile(r"^([a-z][a-z-]*?)_part_\d+")
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*:(?://[^/]*)?")
 _SHOWN: Final = 5
-_BZIP2_MAGIC: Final = b"BZh"
 
 
 def literal(path: str) -> str:
@@ -64,8 +63,9 @@ def list_files(
         reason = "there is nothing" if is_missing_path(error) else f"it cannot be listed ({first_line(error)})"
         raise BackpromptError(f"Source {settings.name}: {settings.path}: {reason}. Expected: {expected}") from error
     origins = _origins([file.path for file in found], settings.path)
+    damages = {file.path: file.damage for file in settings.damaged}
     files = [
-        CorpusFile(file.uri, file.path, origin)
+        CorpusFile(file.uri, file.path, origin, damage=damages.get(file.path))
         for file, origin in zip(found, origins, strict=True)
         if pattern.search(PurePosixPath(file.path).name)
     ]
@@ -76,7 +76,6 @@ def list_files(
             else "no files that have content"
         )
         raise BackpromptError(f"Source {settings.name}: {settings.path} holds {there}. Expected: {expected}")
-    _refuse_misnamed(files, settings)
     return sorted(files, key=lambda file: file.origin)
 
 
@@ -234,17 +233,3 @@ def _relative(path: str, base: str) -> str:
 
 def _without_scheme(path: str) -> str:
     return _SCHEME.sub("", path)
-
-
-def _refuse_misnamed(files: Iterable[CorpusFile], settings: SourceSettings) -> None:
-    """Refuse local files that are named .bz2 and are something else: Hadoop reads such a file as empty."""
-    for file in files:
-        local = Path(file.path.removeprefix("file:"))
-        if not file.path.startswith("file:") or local.suffix != ".bz2" or not local.is_file():
-            continue
-        with local.open("rb") as stream:
-            start = stream.read(len(_BZIP2_MAGIC))
-        if start and start != _BZIP2_MAGIC:
-            raise BackpromptError(
-                f"Source {settings.name}: {file.origin} is named .bz2 but is not bzip2. Rename it or fetch it again."
-            )

@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import Reason
 from jobs.sources import hub
-from jobs.sources.base import SourceSettings
+from jobs.sources.base import RECORD_SCHEMA, SourceSettings
 from jobs.sources.files import literal
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_by_python
@@ -62,29 +62,39 @@ def read_parquet(
 
     Returns:
         Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes; one
-        whose text is larger than ``max_record_bytes`` is rejected and keeps its beginning.
+        whose text is larger than ``max_record_bytes`` is rejected and keeps its beginning. Of files that are known to
+        be damaged, the row groups that can be read.
 
     Raises:
         BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
     """
-    is_hub = hub.is_on_hub(files[0].path)
+    streamed = [file for file in files if hub.is_on_hub(file.path) or file.damage is not None]
+    read = [file for file in files if file not in streamed]
+    # Of a damaged file there may be nothing to read, not even which columns it has.
+    readable = [file for file in streamed if file.damage is None or file.damage.row_groups]
+    if not read and not readable:
+        return spark.createDataFrame([], RECORD_SCHEMA)
     try:
-        rows = None if is_hub else spark.read.option("recursiveFileLookup", "true").parquet(*map(_path, files))
-        types = {field.name: field.dataType for field in (_hub_schema(files[0]) if rows is None else rows.schema)}
+        rows = spark.read.option("recursiveFileLookup", "true").parquet(*map(_path, read)) if read else None
+        types = {field.name: field.dataType for field in (_schema_of(readable[0]) if rows is None else rows.schema)}
     except Exception as error:  # a footer is read here; Spark passes on whatever Java throws
         raise explain_read_error(error, settings) or error from error
     found = {role: column for role, column in columns.items() if column in types}
     _check_columns(columns, types, required, settings)
-    if rows is None:
+    parts = []
+    if rows is not None:
+        parts.append(
+            rows.select(
+                "_metadata.file_path",
+                "_metadata.row_index",
+                *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
+            )
+        )
+    if readable:
         names = {f"raw_{role}": column for role, column in found.items()}
         schema = ", ".join(["file_path string", "row_index long", *(f"{name} string" for name in names)])
-        raw = read_by_python(spark, files, partial(stream_rows, columns=names), schema)
-    else:
-        raw = rows.select(
-            "_metadata.file_path",
-            "_metadata.row_index",
-            *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
-        )
+        parts.append(read_by_python(spark, readable, partial(stream_rows, columns=names), schema))
+    raw = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     placed = raw.join(F.broadcast(_places(spark, files)), "file_path", how="left")
     if languages is not None:
         placed = placed.join(F.broadcast(_codes(spark, languages)), "raw_language", how="left")
@@ -111,8 +121,8 @@ def _path(file: CorpusFile) -> str:
     return literal(file.path)
 
 
-def _hub_schema(file: CorpusFile) -> StructType:
-    """Return the columns of a file of the Hugging Face Hub, which Spark cannot open."""
+def _schema_of(file: CorpusFile) -> StructType:
+    """Return the columns of a file that Spark cannot open."""
     try:
         with open_file(file.path, hub.address()) as stream:
             return from_arrow_schema(parquet.read_schema(stream))

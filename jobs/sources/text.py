@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,7 +13,7 @@ from pyspark.sql import functions as F
 from jobs.sources import hub
 from jobs.sources.base import RECORD_SCHEMA
 from jobs.sources.files import literal
-from udfs.file_streams import stream_pieces
+from udfs.file_streams import DamagedFileError, stream_pieces
 from udfs.records import KEPT_BYTES, CorpusFile
 from udfs.text_documents import BLANK_LINE, read_text_documents
 
@@ -20,6 +21,7 @@ TEXT_PARTS: Final = r"(?:\.gz|\.bz2|\.zst|\.xz)?"
 """Pattern of what may stand behind the ending of a text file: how it is packed."""
 
 _UNKNOWN_TO_SPARK: Final = ".xz"
+_BZIP2_MAGIC: Final = b"BZh"
 
 
 def read_pieces(
@@ -30,7 +32,8 @@ def read_pieces(
     Plain and bzip2 files are split over tasks. Hadoop's reader neither loses nor cuts a piece at a split, with
     separators of several bytes too; up to Hadoop 3.3.4 (Spark 3.5) it gives a piece twice where its separator stands
     just behind the border of a bzip2 block (HADOOP-18321). Sources drop such copies as rows with the same id and
-    content. Files that Hadoop cannot read, xz and those of the Hugging Face Hub, are read by Python, one a task.
+    content. Files that Hadoop cannot read (xz, those of the Hugging Face Hub, those that are known to be damaged) are
+    read by Python, one a task; of damaged ones the pieces that end before the damage.
 
     Args:
         spark: the session.
@@ -42,9 +45,13 @@ def read_pieces(
         Columns value (binary: bytes as they stand in the file, which may not be UTF-8), piece_bytes (of the whole
         piece, more than value has of one that is too long), file_path, file_block_start, file_block_length, file_size
         (bytes). Rows of a part of a file come together and in order.
+
+    Raises:
+        DamagedFileError: if a local file is named .bz2 and is something else.
     """
-    streamed = [file for file in files if hub.is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK)]
+    streamed = [file for file in files if _is_streamed(file)]
     read = [file for file in files if file not in streamed]
+    _refuse_misnamed(read)
     parts = []
     if read:
         reader = spark.read.option("recursiveFileLookup", "true")
@@ -82,6 +89,22 @@ def read_by_python(
     """
     numbers = spark.range(0, len(files), 1, numPartitions=len(files))
     return numbers.mapInArrow(partial(kernel, files=tuple(files), hub_address=hub.address()), schema)
+
+
+def _is_streamed(file: CorpusFile) -> bool:
+    return hub.is_on_hub(file.path) or file.path.endswith(_UNKNOWN_TO_SPARK) or file.damage is not None
+
+
+def _refuse_misnamed(files: Sequence[CorpusFile]) -> None:
+    """Refuse local files that are named .bz2 and are something else: Hadoop reads such a file as empty."""
+    for file in files:
+        local = Path(file.path.removeprefix("file:"))
+        if not file.path.startswith("file:") or local.suffix != ".bz2" or not local.is_file():
+            continue
+        with local.open("rb") as stream:
+            start = stream.read(len(_BZIP2_MAGIC))
+        if start and start != _BZIP2_MAGIC:
+            raise DamagedFileError(str(local), ValueError("named .bz2 but is not bzip2"))
 
 
 def read_documents(spark: SparkSession, files: Sequence[CorpusFile], max_record_bytes: int) -> DataFrame:

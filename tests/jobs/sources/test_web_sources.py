@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.runtime.errors import BackpromptError
-from jobs.sources import explain_read_error, read
+from jobs.sources import read
 from jobs.sources.c4 import C4Settings
 from jobs.sources.cc100 import Cc100Settings
 from jobs.sources.common_crawl import CommonCrawlSettings
@@ -222,21 +222,6 @@ def test_broken_documents_of_plain_text(spark, languages, tmp_path, suffix):
         f"am{suffix}, document 3: 17,825,792 bytes, more than max_record_bytes": ["source.too_large"],
         "last": [],
     }
-
-
-@pytest.mark.parametrize("suffix", [".txt.xz", ".txt.gz"])
-def test_cut_archive_is_named(spark, languages, tmp_path, suffix):
-    pack = lzma.compress if suffix.endswith("xz") else gzip.compress
-    content = pack(b"\n\n".join(hashlib.sha256(bytes([number])).hexdigest().encode() for number in range(200)))
-    (tmp_path / f"am{suffix}").write_bytes(content[: len(content) // 2])
-    settings = cc100(tmp_path)
-
-    with pytest.raises(Exception, match=r".") as raised:
-        read(spark, settings, languages).collect()
-
-    explained = str(explain_read_error(raised.value, settings))
-    assert f"{tmp_path}/am{suffix} is damaged or cut off" in explained
-    assert "Fetch it again" in explained
 
 
 @pytest.mark.parametrize(
