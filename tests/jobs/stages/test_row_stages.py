@@ -45,7 +45,7 @@ def test_pairs_are_mended_and_masked_and_keep_their_layout(spark, resources):
     said = [
         ("user", "Who?\x00"),
         ("assistant", "Ask  ana@example.org"),
-        ("user", "And\n\n\n8.8.8.8?"),
+        ("user", "And\n\n\n81.2.69.142?"),
         ("assistant", "Caf\u00c3\u00a9"),
     ]
     rows = [
@@ -116,7 +116,7 @@ def test_clean_cleans_measures_and_rejects(spark, resources):
 
 
 def test_what_cleaning_found_is_stored(spark, resources):
-    body = CATALAN + "\nEscriviu a anna@example.org o truqueu al +34 932 123 456."
+    body = CATALAN + "\nEscriviu a anna@example.org abans de venir.\nTruqueu al +34 932 123 456 si feu tard."
     page = f"Menú\n{body}\nComparteix a Facebook\nTots els drets reservats."
     rows = [
         {"url": "page", "text": page, "title": "MÃ©s llibres"},
