@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, word_lists
+from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, screening_lists, word_lists
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
@@ -149,6 +149,7 @@ class LoadedRecipe:
             candidates=tuple(sorted(candidates | {pivot})),
             word_lists=word_lists(),
             cleaning=cleaning_lists(),
+            screening=screening_lists(),
             prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
         )
 

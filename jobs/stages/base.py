@@ -14,6 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from jobs.runtime.reasons import Reason
 from udfs.cleaning.lists import CleaningLists
 from udfs.languages import LanguageTable
+from udfs.screening.lists import ScreeningLists
 from udfs.settings import OPERATIONAL, Settings
 
 
@@ -49,6 +50,7 @@ class Resources:
     """Languages an instruction of ours can be in: those the recipe's engines write, and the pivot."""
     word_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cleaning: CleaningLists = field(default_factory=CleaningLists)
+    screening: ScreeningLists = field(default_factory=ScreeningLists)
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Texts of the prompts that the recipe names."""
 
