@@ -73,7 +73,7 @@ class Reason(StrEnum):
     NOT_AN_INSTRUCTION = "screen.not_an_instruction", "the instruction is a statement, a title or a fragment"
     REFUSAL = "screen.refusal", "the model declined to write an instruction"
     PREAMBLE = "screen.preamble", "the instruction begins with what a model says before it"
-    MISSING_TEXT = "screen.missing_text", "the instruction refers to a text that is not there"
+    TEXT_NOT_THERE = "screen.missing_text", "the instruction refers to a text that is not there"
     COPIED = "screen.copied", "the instruction is copied from the document"
     GIVES_ANSWER = "screen.gives_answer", "the instruction holds the answer"
     ASKS_SUMMARY = "screen.asks_summary", "the instruction asks to summarise a text that is not there"

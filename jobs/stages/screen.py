@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_type
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, IntegerType, StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SCREEN, join_columns
@@ -47,6 +46,12 @@ _FORMAT_REASONS: Mapping[FormatProblem, Reason] = {
     "markup": Reason.MARKUP,
     "address": Reason.ADDRESS,
     "line_break": Reason.LINE_BREAK,
+}
+_ARROW: Mapping[DataType, pa.DataType] = {
+    StringType(): pa.string(),
+    IntegerType(): pa.int32(),
+    DoubleType(): pa.float64(),
+    ArrayType(StringType(), False): pa.list_(pa.string()),
 }
 _ENGLISH = "eng_"
 
@@ -145,7 +150,7 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
         )
         .transform(_flag_phrase, "refusal", settings.max_refusal_share, Reason.REFUSAL)
         .transform(_flag_phrase, "preamble", settings.max_preamble_share, Reason.PREAMBLE)
-        .transform(_flag_phrase, "missing_text", settings.max_missing_text_share, Reason.MISSING_TEXT)
+        .transform(_flag_phrase, "missing_text", settings.max_missing_text_share, Reason.TEXT_NOT_THERE)
         .transform(
             flag,
             (F.col("copied_share") > settings.max_copied_share)
@@ -298,9 +303,9 @@ def _measure(batch: pa.RecordBatch, pivot: str, lists: ScreeningLists) -> dict[s
             is_written_in_english=of_row["language"] == pivot or of_row["back_translator"] != NO_ENGINE,
         )
         measures.append(measure(pair, lists))
-    types = {field.name: to_arrow_type(field.dataType) for field in join_columns(SCREEN, _PHRASES).fields}
+    fields = join_columns(SCREEN, _PHRASES)
     return {
-        name: pa.array([getattr(each, name) if each else None for each in measures], types[name])
+        name: pa.array([getattr(each, name) if each else None for each in measures], _ARROW[fields[name].dataType])
         for name in (*_MEASURED, *_PHRASES.fieldNames())
     }
 

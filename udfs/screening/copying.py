@@ -43,7 +43,8 @@ def copied(instruction: str, document: str, title: str | None = None) -> Copied:
     """Return how much of an instruction is copied from its document, both in one language.
 
     Quoted titles, the document's title, and names (words with a capital within the sentence, numbers) cannot be said
-    in other words, so they are no part of what is compared. Characters of scripts without blanks count a third of a word.
+    in other words, so they are no part of what is compared. A character of a script without blanks counts a third of a
+    word.
     """
     parts = _tokens(QUOTED.sub(f" {_BARRIER} ", instruction))
     if title:
@@ -72,8 +73,12 @@ def answer_share(instruction: str, output: str) -> float | None:
     Distinct words of four letters and more, and numbers, are counted; of scripts without blanks pairs of characters.
 
     Returns:
-        The share, 0 to 1; None for outputs of fewer than five such words, which are choices or names.
+        The share, 0 to 1; 1 for an output of three words and more that stands in the instruction as it is; None for
+        other outputs of fewer than five distinct words as above, which are choices or names.
     """
+    whole = _plain(output)
+    if len(whole.split()) >= _FEWEST_WORDS and whole in _plain(instruction):
+        return 1.0
     wanted = _content(output)
     if len(wanted) < _ANSWER_WORDS:
         return None
@@ -102,7 +107,7 @@ def _plain(text: str) -> str:
 
 
 def _tokens(text: str) -> list[tuple[str, bool]]:
-    """Return a text's words in lower case, each with whether it is a name: a capital that opens no sentence, a number."""
+    """Return a text's words in lower case, each with whether it is a name: a capital within a sentence, a number."""
     found = []
     is_opening = True
     for piece in _UNSPACED.sub(r" \1 ", text).split():

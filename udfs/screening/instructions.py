@@ -1,11 +1,12 @@
 """Is an English text an instruction or a question at all? By its opening words, without a model.
 
-MURI's native speakers found 9 % of its instructions to be none: statements that prompt no answer (section 4.2, table 2).
+MURI's native speakers found 9 % of its instructions to be none: statements that prompt no answer (section 4.2).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import Final, Literal
 
@@ -81,7 +82,9 @@ class InstructionRule:
                 return "imperative"
         if self._tasks.match(starts[0]):
             return "task"
-        if any(map(self._is_unmarked_question, starts)):
+        # Behind a setting only a question word makes a question: "In 1990, was named ..." lost its subject in translation.
+        asking = [start for place, start in enumerate(starts) if place == 0 or not self._opens_yes_no(start)]
+        if any(map(self._is_unmarked_question, asking)):
             return "unmarked_question"
         words = set(_WORD.findall(text))
         return "statement" if words & self._finite or text.endswith((".", "。")) else "fragment"
@@ -112,6 +115,9 @@ class InstructionRule:
             return words[0] in ("what", "which", "whose") and any(word in self._modals for word in words[2:])
         return words[0] in self._yes_no
 
+    def _opens_yes_no(self, text: str) -> bool:
+        return text.partition(" ")[0] in self._yes_no
+
     @cached_property
     def _requests(self) -> re.Pattern[str]:
         return _any_of(self._words.requests)
@@ -141,6 +147,6 @@ def compiled(words: InstructionWords) -> InstructionRule:
     return InstructionRule(words)
 
 
-def _any_of(phrases: object) -> re.Pattern[str]:
-    found = sorted(phrases, key=len, reverse=True)  # type: ignore[call-overload]
+def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
+    found = sorted(phrases, key=len, reverse=True)
     return re.compile(rf"(?:{'|'.join(map(re.escape, found))})(?!\w)") if found else re.compile(r"(?!)")

@@ -74,8 +74,9 @@ def missing_text(instruction_en: str, lists: ScreeningLists) -> Found:
     parts = sentences(QUOTED.sub(_blank_of, instruction_en))
     found: list[str | None] = []
     for place, part in enumerate(parts):
-        match = finder.search(fold(part))
-        carried = " ".join([part[match.end() :], *parts[place + 1 :]]) if match else ""
+        folded = fold(part)
+        match = finder.search(folded)
+        carried = " ".join([folded[match.end() :], *parts[place + 1 :]]) if match else ""
         found.append(match[0] if match and not _carries(carried) else None)
     first = next(filter(None, found), None)
     return Found(sum(map(bool, found)) / len(parts), first) if first else NOTHING
@@ -88,7 +89,7 @@ def _blank_of(quoted: re.Match[str]) -> str:
 
 def _carries(rest: str) -> bool:
     colon = _CARRIED.search(rest)
-    return bool(colon) and len(rest[colon.start() :].split()) >= _CARRIED_WORDS
+    return colon is not None and len(rest[colon.start() :].split()) >= _CARRIED_WORDS
 
 
 def _begins_with(text: str, phrases: Sequence[str], within: int) -> str | None:
@@ -119,5 +120,5 @@ def _finder(lists: ScreeningLists) -> re.Pattern[str] | None:
         for phrases in (lists.missing_texts, lists.weak_missing_texts, lists.not_before, lists.named_by)
     )
     return re.compile(
-        rf"\b(?:(?:{sure})(?!\s+(?:{times})\b)|(?:{weak})(?!\s+(?:(?:{named})\b|{re.escape(_NAME)})))(?!\w)"
+        rf"\b(?:(?:{sure})(?!\s+(?:{times})\b)|(?:{weak})(?!\s+(?:(?:{named})\s+[\w\"]|{re.escape(_NAME)})))(?![\w-])"
     )
