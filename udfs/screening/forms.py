@@ -16,7 +16,8 @@ _SUMMARY: Final = re.compile(r"\b(?:summari[sz]\w*|summary|summaries|tl;?dr)\b",
 _TRANSLATION: Final = re.compile(r"\btranslat(?:e|es|ed|ing|ion|ions)\b", re.IGNORECASE)
 _ALPHANUMERIC: Final = re.compile(r"[^\W_]")
 _MARKUP: Final = re.compile(
-    r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|<!--|\{\{|\}\}|\[\[|\]\]|\[[^\[\]]{2,}\]\(|&(?:[a-z]{2,8}|#\d+);|'''", re.IGNORECASE
+    r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|<!--|\{\{|\}\}|\[\[|\]\]|\[[^\[\]]{2,}\]\(|&(?:[a-z]{2,8}|#\d+);|'''",
+    re.IGNORECASE,
 )
 # "Who runs booking.com?" is a question about a name; a path or a scheme makes an address of it.
 _ADDRESS: Final = re.compile(

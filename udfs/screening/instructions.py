@@ -82,7 +82,7 @@ class InstructionRule:
                 return "imperative"
         if self._tasks.match(starts[0]):
             return "task"
-        # Behind a setting only a question word makes a question: "In 1990, was named ..." lost its subject in translation.
+        # Behind a setting only a question word asks: "In 1990, was named ..." has lost its subject in translation.
         asking = [start for place, start in enumerate(starts) if place == 0 or not self._opens_yes_no(start)]
         if any(map(self._is_unmarked_question, asking)):
             return "unmarked_question"

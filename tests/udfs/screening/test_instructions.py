@@ -61,7 +61,13 @@ def test_a_statement_may_lead_to_the_question():
 
 
 def test_wordings_of_the_template_engine_are_instructions():
-    groups = [template._BIOGRAPHY, template._WHO, template._DESCRIPTION, template._TITLED, *template._OF_SOURCE.values()]
+    groups = [
+        template._BIOGRAPHY,
+        template._WHO,
+        template._DESCRIPTION,
+        template._TITLED,
+        *template._OF_SOURCE.values(),
+    ]
     wordings = [wording.format(topic="Lake Titicaca", verb="was") for group in groups for wording, _ in group]
     assert len(wordings) > 20
     assert [wording for wording in wordings if RULE.form(wording)[1] < 1] == []
