@@ -62,7 +62,10 @@ def test_scripts_without_blanks():
     document = "图书馆每天早上九点开门，邻居们来看报纸，学生们来做作业，冬天的时候小房间里坐满了人。"
     assert copied("邻居们来看报纸，学生们来做作业，冬天的时候小房间里坐满了人", document).share == 1
     assert copied("请介绍一下这座城市的图书馆开放时间以及来访的读者情况", document).share == 0
-    assert answer_share("邻居们来看报纸，学生们来做作业？", "邻居们来看报纸，学生们来做作业") == 1
+    answer = "邻居们来看报纸，学生们来做作业"
+    assert answer_share("邻居们来看报纸，学生们来做作业？", answer) == 1
+    assert answer_share("为什么邻居们来看报纸？", answer) == pytest.approx(6 / 14, abs=0.1)
+    assert answer_share("业作做来们生学，纸报看来们居邻", answer) == 0
 
 
 def test_real_pairs_of_people_are_not_refused():

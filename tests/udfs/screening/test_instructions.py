@@ -48,6 +48,7 @@ RULE = compiled(screening_lists().words)
         ("Write is a river in Russia.", "statement"),
         ("I want to thank the committee for its work.", "statement"),
         ("What he did was wrong.", "statement"),
+        ("In 1990, was named the best museum of the country", "statement"),
         ("The town council voted to close the road.", "statement"),
     ],
 )

@@ -33,6 +33,8 @@ SAMPLES = Path(__file__).parents[2] / "data" / "screening" / "instructions.tsv"
         ("عذرا، لا أستطيع المساعدة.", 1.0),
         ("Write a letter that begins with “I'm sorry, but I can't come”.", 0.0),
         ("Why do people say they are sorry when they cannot help?", 0.0),
+        ("“I'm sorry, but I can't come” is a line of which play?", 0.0),
+        ("Write a scene in which a robot speaks as an AI of its dreams.", 0.0),
         ("How does as an airport code differ from a city code?", 0.0),
         ("Describe the language model that Shannon used in 1948.", 0.0),
         ("", 0.0),
