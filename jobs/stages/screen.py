@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, IntegerType, StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SCREEN, join_columns
-from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings, flag
+from jobs.stages.base import HOLDS_PAIR, Resources, Rule, Stage, StageSettings, flag_all
 from jobs.stages.engines import (
     AnyClassifier,
     AnyIdentifier,
@@ -129,69 +129,71 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
         lists=resources.screening,
         order=schema.fieldNames(),
     )
+    return docs.mapInArrow(run, schema).transform(flag_all, _rules(settings)).drop(*_PHRASES.fieldNames())
+
+
+def _rules(settings: ScreenSettings) -> list[Rule]:
+    """Return the rules, in the order in which ``detail`` prefers them."""
     is_made = ~F.expr(HOLDS_PAIR)
+    format_rules = [
+        Rule(F.array_contains("format_problems", problem), _FORMAT_REASONS[problem])
+        for problem in settings.refused_formats
+    ]
+    is_copied = (F.col("copied_share") > settings.max_copied_share) | (
+        F.col("copied_run_words") > settings.max_copied_run_words
+    )
     asked = F.col("asked_task") if settings.drop_task_requests else F.lit(None)
-    flagged = (F.size("flagged_words") > 0) & F.lit(settings.reject_flagged_words)
-    screened = docs.mapInArrow(run, schema)
-    for problem in settings.refused_formats:
-        screened = screened.transform(flag, F.array_contains("format_problems", problem), _FORMAT_REASONS[problem])
-    return (
-        screened.transform(
-            flag,
+    is_flagged = (F.size("flagged_words") > 0) & F.lit(settings.reject_flagged_words)
+    return [
+        *format_rules,
+        Rule(
             F.col("instruction_chars") > settings.max_instruction_chars,
             Reason.INSTRUCTION_TOO_LONG,
-            F.concat(F.col("instruction_chars").cast("string"), F.lit(" characters")),
-        )
-        .transform(
-            flag,
+            F.format_string("%d characters", "instruction_chars"),
+        ),
+        Rule(
             F.col("instruction_score") < settings.min_instruction_score,
             Reason.NOT_AN_INSTRUCTION,
             F.col("instruction_form"),
-        )
-        .transform(_flag_phrase, "refusal", settings.max_refusal_share, Reason.REFUSAL)
-        .transform(_flag_phrase, "preamble", settings.max_preamble_share, Reason.PREAMBLE)
-        .transform(_flag_phrase, "missing_text", settings.max_missing_text_share, Reason.TEXT_NOT_THERE)
-        .transform(
-            flag,
-            (F.col("copied_share") > settings.max_copied_share)
-            | (F.col("copied_run_words") > settings.max_copied_run_words),
+        ),
+        _phrase("refusal", settings.max_refusal_share, Reason.REFUSAL),
+        _phrase("preamble", settings.max_preamble_share, Reason.PREAMBLE),
+        _phrase("missing_text", settings.max_missing_text_share, Reason.TEXT_NOT_THERE),
+        Rule(
+            is_copied,
             Reason.COPIED,
             F.format_string("share %.3f, %d words in a row", "copied_share", "copied_run_words"),
-        )
-        .transform(_flag_above, "answer_share", settings.max_answer_share, Reason.GIVES_ANSWER)
-        .transform(flag, asked == "summary", Reason.ASKS_SUMMARY)
-        .transform(flag, asked == "translation", Reason.ASKS_TRANSLATION)
-        .transform(_flag_above, "copied_word_share", settings.max_copied_word_share, Reason.UNTRANSLATED)
-        .transform(
-            flag,
+        ),
+        _above("answer_share", settings.max_answer_share, Reason.GIVES_ANSWER),
+        Rule(asked == "summary", Reason.ASKS_SUMMARY),
+        Rule(asked == "translation", Reason.ASKS_TRANSLATION),
+        _above("copied_word_share", settings.max_copied_word_share, Reason.UNTRANSLATED),
+        Rule(
             F.col("instruction_language_outcome") == "mismatch",
             Reason.INSTRUCTION_LANGUAGE,
             F.concat(F.lit("looks like "), F.col("instruction_language_label")),
-        )
-        .transform(flag, flagged, Reason.FLAGGED_WORDS, F.array_join("flagged_words", ", "))
-        .transform(_flag_above, "hate_score", settings.max_hate_score, Reason.HATE)
-        .transform(
-            flag,
-            is_made & (F.col("translation_quality") < F.lit(settings.min_quality).cast("double")),
-            Reason.LOW_QUALITY,
-            F.round("translation_quality", 3).cast("string"),
-        )
-        .transform(
-            flag,
-            is_made & (F.col("semantic_similarity") < F.lit(settings.min_semantic_similarity).cast("double")),
-            Reason.UNRELATED,
-            F.round("semantic_similarity", 3).cast("string"),
-        )
-        .drop(*_PHRASES.fieldNames())
-    )
+        ),
+        Rule(is_flagged, Reason.FLAGGED_WORDS, F.array_join("flagged_words", ", ")),
+        _above("hate_score", settings.max_hate_score, Reason.HATE),
+        _below("translation_quality", settings.min_quality, is_made, Reason.LOW_QUALITY),
+        _below("semantic_similarity", settings.min_semantic_similarity, is_made, Reason.UNRELATED),
+    ]
 
 
-def _flag_above(docs: DataFrame, score: str, limit: float, reason: Reason) -> DataFrame:
-    return flag(docs, F.col(score) > limit, reason, F.round(score, 3).cast("string"))
+def _above(score: str, limit: float, reason: Reason) -> Rule:
+    return Rule(F.col(score) > limit, reason, _rounded(score))
 
 
-def _flag_phrase(docs: DataFrame, name: str, limit: float, reason: Reason) -> DataFrame:
-    return flag(docs, F.col(f"{name}_share") > limit, reason, F.col(f"{name}_phrase"))
+def _below(score: str, limit: float | None, applies: Column, reason: Reason) -> Rule:
+    return Rule(applies & (F.col(score) < F.lit(limit).cast("double")), reason, _rounded(score))
+
+
+def _phrase(name: str, limit: float, reason: Reason) -> Rule:
+    return Rule(F.col(f"{name}_share") > limit, reason, F.col(f"{name}_phrase"))
+
+
+def _rounded(score: str) -> Column:
+    return F.round(score, 3).cast("string")
 
 
 def _screen_batches(
