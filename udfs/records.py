@@ -63,6 +63,8 @@ class Record:
     """GlotLID code of the instruction, or MIXED_LANGUAGE; None: that of the text."""
     messages: str | None = None
     """The conversation that ends with the text: JSON, a list of objects with ``role`` and ``content``."""
+    part_of: str | None = None
+    """The corpus's own key of what the record is a part of, such as a conversation tree."""
     license: str | None = None
     """Licence of this record, where it says its own."""
     reason: str | None = None

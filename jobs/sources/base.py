@@ -160,6 +160,7 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
         "instruction",
         "instruction_language",
         F.from_json("messages", MESSAGES).alias("messages"),
+        "part_of",
         "license",
         F.array_remove(F.array(_text_or_empty("reason")), "").alias("rejected_for"),
         "detail",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobs.stages import back_translate, clean, dedup, dedup_lines, instruct, pairs, screen, translate
+from jobs.stages import back_translate, clean, dedup, dedup_lines, group, instruct, pairs, screen, translate
 from jobs.stages.base import Stage
 
 _ALL: Final = (
@@ -17,6 +17,7 @@ _ALL: Final = (
     screen.STAGE,
     dedup.INSTRUCTIONS,
     dedup.OUTPUTS,
+    group.STAGE,
     pairs.STAGE,
 )
 

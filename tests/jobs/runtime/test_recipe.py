@@ -24,6 +24,7 @@ stages:
   instruct:
   back_translate:
   screen:
+  group:
   pairs:
 """
 
