@@ -146,7 +146,9 @@ def _off(counts: Sequence[int], added: Sequence[int], total: int) -> tuple[int, 
     return max(each), sum(each), added[2]
 
 
-def _best_split(rows: Mapping[Stratum, int], held: Mapping[Stratum, Sequence[int]], totals: Mapping[Stratum, int]) -> int:
+def _best_split(
+    rows: Mapping[Stratum, int], held: Mapping[Stratum, Sequence[int]], totals: Mapping[Stratum, int]
+) -> int:
     """Return the place in SPLITS of the one that a new group's strata lack most."""
 
     def fits(at: int, spare: int) -> bool:

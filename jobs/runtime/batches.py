@@ -181,9 +181,7 @@ def write_grouped(work: Work) -> DataFrame:
     try:
         if not work.is_written():
             earlier = work.lake.read(work.stage.name).where(F.size("rejected_for") == 0).select(*group.PARTS)
-            found = group.find_groups(
-                newest, blocks, index.before(work.batch.batch_id), earlier, assigned, settings
-            )
+            found = group.find_groups(newest, blocks, index.before(work.batch.batch_id), earlier, assigned, settings)
             rows = group.with_splits(newest, found.rows, assigned, work.resources.seed).select(*work.columns)
             older = _superseded(docs, work.stage.adds, Reason.SUPERSEDED_GROUP)
             work.append(rows.unionByName(older.select(*work.columns)), work.stage.name)

@@ -19,10 +19,12 @@ from pydantic_core import ErrorDetails
 
 from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, word_lists
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.evaluation_sets import content_hash, read_index
 from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, Stage, StageSettings
+from jobs.stages.decontaminate import DecontaminateSettings
 from jobs.stages.engines import RecipeTranslator
 from udfs.settings import HIDDEN, Settings
 
@@ -115,6 +117,8 @@ class LoadedRecipe:
         values = flatten(settings.decisive()) | {"version": STAGES[stage].version}
         for prompt in self._prompts(stage):
             values[f"prompt {prompt}"] = hashlib.sha256(self.read_prompt(prompt).encode()).hexdigest()
+        if isinstance(settings, DecontaminateSettings):
+            values |= {f"content of {each.name}": content_hash(each) for each in settings.sets}
         return values
 
     def fingerprint(self, stage: str) -> str:
@@ -150,6 +154,9 @@ class LoadedRecipe:
             word_lists=word_lists(),
             cleaning=cleaning_lists(),
             prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
+            evaluation_sets=next(
+                (read_index(each) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
+            ),
         )
 
     def _prompts(self, stage: str) -> list[str]:
@@ -224,6 +231,12 @@ def parse_recipe(text: str, path: str) -> LoadedRecipe:
         problems = (_explain(problem, root) for problem in error.errors())
         raise BackpromptError("\n".join(f"{path}{problem}" for problem in problems)) from error
     recipe = recipe.model_copy(update={"sources": tuple(_resolved(source, Path(path)) for source in recipe.sources)})
+    sets = getattr(recipe.stages.decontaminate, "sets", ())
+    if sets:
+        own = recipe.stages.decontaminate.model_copy(
+            update={"sets": tuple(_resolved(each, Path(path)) for each in sets)}
+        )
+        recipe = recipe.model_copy(update={"stages": recipe.stages.model_copy(update={"decontaminate": own})})
     loaded = LoadedRecipe(recipe, list(data["stages"]))
     _check_order(loaded, root)
     _check_names(loaded, root)
@@ -274,6 +287,14 @@ def _check_names(recipe: LoadedRecipe, root: Any) -> None:
     codes: list[tuple[str, int | None, str]] = [("pivot", None, recipe.recipe.pivot)]
     codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
     codes += [("max_documents", None, code) for code in recipe.recipe.max_documents]
+    decontaminate = recipe.recipe.stages.decontaminate
+    for each in decontaminate.sets if decontaminate else ():
+        if each.language is not None and each.language not in table:
+            line, close = _line(root, ("stages", "decontaminate")), ", ".join(table.closest(each.language))
+            raise BackpromptError(
+                f"{path}{line}: evaluation set {each.name}: language {each.language!r} is not in conf/languages.csv; "
+                f"close to it: {close}"
+            )
     for key, at, code in codes:
         if code not in table:
             line = _line(root, (key,) if at is None else (key, at))

@@ -122,7 +122,11 @@ def find_groups(
     count = new_parts.limit(_MOST_PARTS + 1).count()
     if not count and similar.local is not None and not len(similar.local):
         return Groups(None, similar.superseded)
-    facts = [similar.rows.select("doc_id", "root", "content", "signature", _null("part"), (~F.col("is_indexed")).alias("is_new"))]
+    facts = [
+        similar.rows.select(
+            "doc_id", "root", "content", "signature", _null("part"), (~F.col("is_indexed")).alias("is_new")
+        )
+    ]
     if count:
         facts.append(_parts(new_parts, is_new=True))
         if earlier is not None:
@@ -165,9 +169,7 @@ def with_splits(docs: DataFrame, groups: DataFrame | None, assigned: DataFrame, 
         docs.select("doc_id", "source", "language")
         .join(groups, "doc_id", how="left")
         .join(has, "doc_id", how="left")
-        .withColumns(
-            {"split": F.coalesce("has_split", "split"), "split_group": F.coalesce("has_group", "split_group")}
-        )
+        .withColumns({"split": F.coalesce("has_split", "split"), "split_group": F.coalesce("has_group", "split_group")})
         .localCheckpoint()
     )
     keys = ("source", "language", "split", "split_group")

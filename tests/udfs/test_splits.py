@@ -36,7 +36,9 @@ def test_rows_that_are_alone_keep_the_shares_in_every_increment(increments):
 @given(st.tuples(*[st.integers(0, 25)] * 3), st.integers(0, 25))
 def test_no_way_to_fill_is_nearer_to_the_shares(counts, rows):
     every = (
-        off([counts[0] + rows - v - t, counts[1] + v, counts[2] + t]) for v in range(rows + 1) for t in range(rows - v + 1)
+        off([counts[0] + rows - v - t, counts[1] + v, counts[2] + t])
+        for v in range(rows + 1)
+        for t in range(rows - v + 1)
     )
     best = min(every)
     found = off([old + new for old, new in zip(counts, fill(counts, rows), strict=True)])

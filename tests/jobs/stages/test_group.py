@@ -62,7 +62,11 @@ def counts(placed, **where):
 def test_shares_do_not_depend_on_partitions_and_change_with_the_seed(spark):
     new = rows(range(45)) + rows(range(100, 123), language="spa_Latn") + rows(range(200, 220), source="b")
     placed = Placed(spark).batch(new)
-    for size, where in ((45, {"source": "test", "language": "cat_Latn"}), (23, {"language": "spa_Latn"}), (20, {"source": "b"})):
+    for size, where in (
+        (45, {"source": "test", "language": "cat_Latn"}),
+        (23, {"language": "spa_Latn"}),
+        (20, {"source": "b"}),
+    ):
         found = counts(placed, **where)
         assert sum(found.values()) == size
         for split, share in (("train", 0.9), ("validation", 0.05), ("test", 0.05)):
