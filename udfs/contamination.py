@@ -379,7 +379,8 @@ def _tokens(codes: Any, table: Any, expansions: Any, is_character: Any, is_joine
         entry = _GAP
         if i < len(codes):
             entry = table[codes[i]] if codes[i] < len(table) else _GAP
-        many, place = 1, 0
+        many: Any = 1
+        place: Any = 0
         if entry & _EXPANDED:
             many = np.int64(entry & _LENGTH_MASK)
             place = np.int64((entry & ~_EXPANDED) >> _LENGTH_BITS)

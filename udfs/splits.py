@@ -2,8 +2,8 @@
 
 Pairs that are alike, or parts of one thing, make a group, and a group has one split. A batch is placed in three steps:
 
-1. ``group`` finds the groups that a batch makes with itself and with pairs that have a split. A group takes the split that
-   one of its pairs has. A pair between two splits is in neither: it is told so, and links nothing.
+1. ``group`` finds the groups that a batch makes with itself and with pairs that have a split. A group takes the split
+   that one of its pairs has. A pair between two splits is in neither: it is told so, and links nothing.
 2. New groups are placed, the largest first, where a source and language lack most.
 3. Pairs that are alone bring each source and language to its shares.
 
@@ -193,7 +193,8 @@ class _Documents:
         places: dict[bytes | str, int] = {}
         left, right = [], []
         for row, (root, parts) in enumerate(zip(self.roots, self.parts, strict=True)):
-            for name in (*([] if root is None else [root]), *parts):
+            names: list[bytes | str] = [*parts] if root is None else [root, *parts]
+            for name in names:
                 left.append(row)
                 right.append(places.setdefault(name, size + len(places)))
         labels = clusters.components(np.array(left, np.int64), np.array(right, np.int64), size + len(places))[:size]

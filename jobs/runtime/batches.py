@@ -168,7 +168,8 @@ def write_deduplicated(work: Work) -> DataFrame:
 def write_grouped(work: Work) -> DataFrame:
     """Give the batch's rows their splits; append the rows, then the splits, then the index entries.
 
-    Splits and entries are made of the rows as they stand, so a batch that is run again after a crash decides nothing anew.
+    Splits and entries are made of the rows as they stand, so a batch that is run again after a crash decides nothing
+    anew.
     """
     settings = work.settings
     assert isinstance(settings, group.GroupSettings)

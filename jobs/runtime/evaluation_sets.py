@@ -40,8 +40,8 @@ def read_index(settings: DecontaminateSettings) -> Index:
         return contamination.build(sets, settings.plan(), settings.max_ngrams)
     except contamination.TooManyNgramsError as error:
         raise BackpromptError(
-            f"stages.decontaminate: the evaluation sets hold {error}. Each takes some 30 bytes in every Python worker: leave "
-            "out columns that are not part of the questions, or raise max_ngrams"
+            f"stages.decontaminate: the evaluation sets hold {error}. Each takes some 30 bytes in every Python worker: "
+            "leave out columns that are not part of the questions, or raise max_ngrams"
         ) from error
 
 

@@ -231,12 +231,10 @@ def parse_recipe(text: str, path: str) -> LoadedRecipe:
         problems = (_explain(problem, root) for problem in error.errors())
         raise BackpromptError("\n".join(f"{path}{problem}" for problem in problems)) from error
     recipe = recipe.model_copy(update={"sources": tuple(_resolved(source, Path(path)) for source in recipe.sources)})
-    sets = getattr(recipe.stages.decontaminate, "sets", ())
-    if sets:
-        own = recipe.stages.decontaminate.model_copy(
-            update={"sets": tuple(_resolved(each, Path(path)) for each in sets)}
-        )
-        recipe = recipe.model_copy(update={"stages": recipe.stages.model_copy(update={"decontaminate": own})})
+    if (decontaminate := _decontaminate(recipe)) is not None:
+        resolved = tuple(_resolved(each, Path(path)) for each in decontaminate.sets)
+        stages = recipe.stages.model_copy(update={"decontaminate": decontaminate.model_copy(update={"sets": resolved})})
+        recipe = recipe.model_copy(update={"stages": stages})
     loaded = LoadedRecipe(recipe, list(data["stages"]))
     _check_order(loaded, root)
     _check_names(loaded, root)
@@ -250,6 +248,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}.{key}" if prefix else key
         flat |= flatten(value, name) if isinstance(value, Mapping) and value else {name: value}
     return flat
+
+
+def _decontaminate(recipe: Recipe) -> DecontaminateSettings | None:
+    found: DecontaminateSettings | None = getattr(recipe.stages, "decontaminate", None)
+    return found
 
 
 def _resolved(source: Any, recipe: Path) -> Any:
@@ -287,7 +290,7 @@ def _check_names(recipe: LoadedRecipe, root: Any) -> None:
     codes: list[tuple[str, int | None, str]] = [("pivot", None, recipe.recipe.pivot)]
     codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
     codes += [("max_documents", None, code) for code in recipe.recipe.max_documents]
-    decontaminate = recipe.recipe.stages.decontaminate
+    decontaminate = _decontaminate(recipe.recipe)
     for each in decontaminate.sets if decontaminate else ():
         if each.language is not None and each.language not in table:
             line, close = _line(root, ("stages", "decontaminate")), ", ".join(table.closest(each.language))

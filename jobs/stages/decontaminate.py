@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -27,8 +27,8 @@ class EvaluationFile(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name of the set on the rows it is found in."""
     path: str = Field(min_length=1, json_schema_extra=OPERATIONAL)
-    """A file that the driver can open; relative paths are relative to the recipe. Its content counts as a setting: other
-    bytes ask for a rebuild. May be compressed: .gz, .bz2, .zst, .xz."""
+    """A file that the driver can open; relative paths are relative to the recipe. Its content counts as a setting:
+    other bytes ask for a rebuild. May be compressed: .gz, .bz2, .zst, .xz."""
     format: Literal["jsonl", "json", "csv", "tsv", "parquet", "text"] | None = None
     """null: the file's name says it. ``text`` is an item a line; ``csv`` and ``tsv`` have a first line of names."""
     columns: tuple[str, ...] = ()
@@ -63,8 +63,8 @@ class DecontaminateSettings(StageSettings):
     """Least share of an item's tokens that lie in n-grams found in one stretch of a text, twice as long as the item at
     most, for the pair to be rejected."""
     min_found_words: int = Field(13, ge=1)
-    """Least that must be found, in words, or the whole of an item that is shorter. Characters count as the part of a word
-    that ``ngram`` makes of them."""
+    """Least that must be found, in words, or the whole of an item that is shorter. Characters count as the part of a
+    word that ``ngram`` makes of them."""
     min_words: int = Field(5, ge=1)
     """Items of fewer words are looked for as a whole text only, and those of fewer than three not at all."""
     max_items_per_ngram: int = Field(10, ge=1)
@@ -141,7 +141,7 @@ def _search(
         yield with_columns(batch, {**arrays, "contaminated_share": pa.array(shares, pa.float64())}, order)
 
 
-def _sides(row: dict[str, str | list[dict[str, str]] | None], pivot: str) -> Iterator[tuple[str, str, str | None]]:
+def _sides(row: dict[str, Any], pivot: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield side, text and language of what is searched."""
     language = row["language"]
     said = row["messages"]
@@ -158,9 +158,9 @@ def _sides(row: dict[str, str | list[dict[str, str]] | None], pivot: str) -> Ite
     seen: set[str] = set()
     for side, text, code in sides:
         # In the pivot language both sides are the same text.
-        if isinstance(text, str) and text not in seen:
+        if text is not None and text not in seen:
             seen.add(text)
-            yield side, text, code if isinstance(code, str) else None
+            yield side, text, code
 
 
 def _best(index: Index, sides: list[tuple[str, str, str | None]]) -> tuple[str, str, Match] | None:

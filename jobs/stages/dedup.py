@@ -170,8 +170,8 @@ class Similar:
     """Documents that are like another.
 
     Attributes:
-        rows: columns of ``clusters.CANDIDATE``, root (binary): the name of the connected component of similar documents.
-            Those of the batch, and those of earlier batches that they are compared with.
+        rows: columns of ``clusters.CANDIDATE``, root (binary): the name of the connected component of similar
+            documents. Those of the batch, and those of earlier batches that they are compared with.
         local: the same, if it was found in the driver.
         superseded: as that of ``Decisions``.
     """
@@ -263,7 +263,7 @@ def similar(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> S
 def _linked(
     new: DataFrame, old: DataFrame | None, settings: DedupSettings, sought: Wanted | None = None
 ) -> Iterator[tuple[DataFrame, pa.Table | None, DataFrame | None, int | None]]:
-    """Yield the links, the same in the driver or None, what of the index matters, and how many of its entries are void."""
+    """Yield the links, the same in the driver or None, what matters of the index, and how many entries are void."""
     superseded: int | None = 0
     if old is not None:
         old, superseded = _indexed(new, old, settings, sought or wanted(new, settings))

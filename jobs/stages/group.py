@@ -155,8 +155,8 @@ def with_splits(docs: DataFrame, groups: DataFrame | None, assigned: DataFrame, 
 
     Runs Spark jobs over the ids of ``docs``.
 
-    Input columns: of ``docs``: doc_id (unique), source, language, rejected_for, detail, any others; of ``groups``: those
-    of ``udfs.splits.GROUPED``; of ``assigned``: SPLITS.
+    Input columns: of ``docs``: doc_id (unique), source, language, rejected_for, detail, any others; of ``groups``:
+    those of ``udfs.splits.GROUPED``; of ``assigned``: SPLITS.
     Output columns: those of ``docs``, GROUP.
     """
     session = docs.sparkSession

@@ -25,7 +25,8 @@ MANY = 10**7
 def sentences():
     """The first 80 sentences of FLORES-200's devtest by language: translations of each other, line by line."""
     found = {}
-    for line in gzip.open(DATA / "lid" / "sentences.jsonl.gz", "rt", encoding="utf-8"):
+    packed = (DATA / "lid" / "sentences.jsonl.gz").read_bytes()
+    for line in gzip.decompress(packed).decode("utf-8").splitlines():
         row = json.loads(line)
         found.setdefault(row["label"], []).append(row["text"])
     return {language: found[language] for language in FLORES}
@@ -58,7 +59,7 @@ def demo_texts():
     return texts
 
 
-OTHER_PUNCTUATION = str.maketrans({",": " ;", ".": "!", "\"": "“", "-": "–", "'": "’", "。": "．", "，": "；", "،": ","})
+OTHER_PUNCTUATION = str.maketrans({",": " ;", ".": "!", '"': "“", "-": "–", "'": "’", "。": "．", "，": "；", "،": ","})
 
 
 def is_mark(character):
