@@ -1,14 +1,14 @@
 """Items of evaluation sets that stand in texts: n-grams, and the share of an item that is found in one place.
 
-What the field does: GPT-3 (Brown et al. 2020, appendix C) removes what shares one 13-gram with a test set, after folding
-case and punctuation, and leaves out n-grams that many documents have. One n-gram is a quotation or a phrase as often as
-an item; Llama 2 (Touvron et al. 2023, A.6) and Tülu 3 (Lambert et al. 2024, section 3.2) ask what share of an item's
-tokens lies in n-grams that are found, and Tülu 3 removes what has more than half of an item in 8-grams.
+What the field does: GPT-3 (Brown et al. 2020, appendix C) removes what shares one 13-gram with a test set, after
+folding case and punctuation, and leaves out n-grams that many documents have. One n-gram is a quotation or a phrase as
+often as an item; Llama 2 (Touvron et al. 2023, A.6) and Tülu 3 (Lambert et al. 2024, section 3.2) ask what share of an
+item's tokens lies in n-grams that are found, and Tülu 3 removes what has more than half of an item in 8-grams.
 
 So do we, and: what is found must lie in one stretch of the text, at most twice as long as the item, not anywhere in a
-long document; it must be worth 13 words, or the whole of an item that is shorter; n-grams that many items share, such as
-the wording of a task, count for nothing. A text that equals an item is found whatever its n-grams, from three words on.
-Punctuation inside words may have become a space or nothing.
+long document; it must be worth 13 words, or the whole of an item that is shorter; n-grams that many items share, such
+as the wording of a task, count for nothing. A text that equals an item is found whatever its n-grams, from three words
+on. Punctuation inside words may have become a space or nothing.
 
 Words are those of ``udfs.folding``: case, accents, punctuation, white space and compatibility forms do not count. In
 scripts without spaces a token is a character, and n-grams are longer.

@@ -129,6 +129,14 @@ def test_short_items_need_all_their_words():
     assert made.find("Yes.", None) is None
 
 
+@pytest.mark.parametrize(("size", "said", "is_found"), [(15, 8, False), (15, 13, True), (9, 8, False), (40, 15, False)])
+def test_a_phrase_of_an_item_is_not_the_item(size, said, is_found):
+    """Eight words of fifteen are more than half of it, and may be a phrase; thirteen are no accident."""
+    made = build([EvaluationSet("q", None, [Item("1", " ".join(WORDS[:size]))])], Plan(), MANY)
+    match = made.find(f"It is {' '.join(WORDS[:said])} and so on", None)
+    assert (match is not None and match.share >= 0.5) is is_found
+
+
 def test_what_many_items_say_counts_for_nothing():
     wording = "Answer the following question about the passage with one of the options that are given below it"
     texts = [f"{wording}: {' '.join(random.Random(n).sample(WORDS, 12))}" for n in range(30)]

@@ -187,6 +187,23 @@ def test_a_pair_between_two_splits_is_left_out_and_links_nothing():
     assert (found["d"]["split"], found["d"]["between"]) == ("train", None)
 
 
+def test_rows_that_only_one_left_out_joins_to_two_splits_stay_together():
+    old = words(2)
+    left_out = [*words(8)[:12], *old[12:]]
+    like_it_alone = [*left_out[:30], *words(9)[:12], *left_out[42:]]
+    found = found_by_id(
+        [
+            {"id": "a", "words": words(1), "part": "t1", "split": "train"},
+            {"id": "b", "words": old, "split": "test"},
+            {"id": "c", "words": left_out, "part": "t1"},
+            {"id": "d", "words": like_it_alone, "part": "t9"},
+            {"id": "e", "words": words(3), "part": "t9"},
+        ]
+    )
+    assert found["c"]["between"] == "a in train and b in test"
+    assert [(found[name]["split_group"], found[name]["split"]) for name in "de"] == [("d", None)] * 2
+
+
 def test_a_changed_pair_keeps_its_split_or_goes():
     old = {"id": "a", "words": words(1), "split": "train"}
     changed = {"id": "b", "words": words(1, 0.05), "split": "test", "is_new": True}
