@@ -185,7 +185,9 @@ class _Documents:
     parts: list[frozenset[str]]
     roots: list[bytes | None]
     contents: list[bytes | None]
-    signatures: list[bytes | None]
+    signatures: pa.ChunkedArray
+    """Of the facts: few are needed, and all would be many bytes as Python's."""
+    signature_rows: list[int | None]
 
     def components(self) -> Iterator[list[int]]:
         """Yield the documents that roots and parts join, two or more, one of them new."""
@@ -208,21 +210,30 @@ class _Documents:
 
 def _documents(facts: pa.Table) -> _Documents:
     """Put together what several rows tell of a document."""
-    columns = {name: facts[name].to_pylist() for name in FACT.names}
+    columns = {name: facts[name].to_pylist() for name in FACT.names if name != "signature"}
+    signed = facts["signature"].is_valid().to_pylist()
     ids = sorted(set(columns["doc_id"]))
     number = {doc_id: row for row, doc_id in enumerate(ids)}
     size = len(ids)
     found = _Documents(
-        ids, [False] * size, [None] * size, [None] * size, [frozenset()] * size, [None] * size, [None] * size,
-        [None] * size,
-    )  # fmt: skip
-    told = {"split": found.splits, "split_group": found.groups, "root": found.roots, "content": found.contents,
-            "signature": found.signatures}  # fmt: skip
+        ids,
+        is_new=[False] * size,
+        splits=[None] * size,
+        groups=[None] * size,
+        parts=[frozenset()] * size,
+        roots=[None] * size,
+        contents=[None] * size,
+        signatures=facts["signature"],
+        signature_rows=[None] * size,
+    )
+    told = {"split": found.splits, "split_group": found.groups, "root": found.roots, "content": found.contents}
     for at, doc_id in enumerate(columns["doc_id"]):
         row = number[doc_id]
         found.is_new[row] = found.is_new[row] or columns["is_new"][at]
         if columns["part"][at] is not None:
             found.parts[row] |= {columns["part"][at]}
+        if signed[at]:
+            found.signature_rows[row] = at
         for name, values in told.items():
             if columns[name][at] is not None:
                 values[row] = columns[name][at]  # type: ignore[index]
@@ -276,9 +287,11 @@ def _as_placed(found: _Documents, members: list[int], least_similarity: float) -
 
 
 def _sketches(found: _Documents, members: list[int]) -> clusters.Sketched:
-    width = max((len(each) for row in members if (each := found.signatures[row])), default=8)
-    held = [found.signatures[row] or bytes(width) for row in members]
-    return clusters.Sketched(np.frombuffer(b"".join(held), np.uint8).reshape(len(members), width))
+    rows = [found.signature_rows[row] for row in members]
+    held = [b"" if row is None else found.signatures[row].as_py() for row in rows]
+    width = max(8, *map(len, held))
+    data = b"".join(each or bytes(width) for each in held)
+    return clusters.Sketched(np.frombuffer(data, np.uint8).reshape(len(members), width))
 
 
 def _near(

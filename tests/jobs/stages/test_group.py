@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-import pytest
 from pyspark.sql import functions as F
 
 from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, DEDUP, GROUP, INSTRUCT, PAIRS, SCREEN, SPLITS, TRANSLATE
@@ -76,31 +75,53 @@ def test_shares_do_not_depend_on_partitions_and_change_with_the_seed(spark):
     assert {doc_id: row["split"] for doc_id, row in Placed(spark).batch(new, seed=4).items()} != splits
 
 
-@pytest.mark.parametrize("components", ["driver", "spark"])
-def test_halves_that_come_in_two_increments_share_a_split(spark, components):
+def test_halves_that_come_in_two_increments_share_a_split(spark):
     """Each pair of the first increment has a near-duplicate or another part of the same in the second."""
-    lake = Placed(spark, GroupSettings(components=components))
+    lake = Placed(spark)
     first = rows(range(40)) + [row | {"part_of": f"tree{at}"} for at, row in enumerate(rows(range(100, 120)))]
     before = lake.batch(first)
+    assert {row["split"] for row in before.values()} == {"train", "validation", "test"}
     alike = [
         row | {"text": text(at, changed=8), "language": "spa_Latn", "source": "other"}
         for at, row in enumerate(rows(range(1000, 1040)))
     ]
     others = [row | {"part_of": f"tree{at}"} for at, row in enumerate(rows(range(1100, 1120)))]
-    third = [row | {"part_of": f"tree{at}"} for at, row in enumerate(rows(range(2000, 2020)))]
-    for increment in ([*alike, *others], third):
-        after = lake.batch(increment)
-        assert not any(row["rejected_for"] for row in after.values())
-        for at in range(40) if increment is not third else ():
-            mine, theirs = before[f"{at:064x}"], after[f"{1000 + at:064x}"]
-            assert (theirs["split"], theirs["split_group"]) == (mine["split"], mine["split_group"]), at
-        for at in range(20):
-            number = (2000 if increment is third else 1100) + at
-            assert after[f"{number:064x}"]["split"] == before[f"{100 + at:064x}"]["split"], at
-    assert {row["split"] for row in before.values()} == {"train", "validation", "test"}
     # A part of another source's tree of the same name is no part of this one.
-    strange = lake.batch([row | {"part_of": "tree0", "source": "other"} for row in rows([3000])])
-    assert strange[f"{3000:064x}"]["split_group"] == f"{3000:064x}"
+    strange = [row | {"part_of": "tree0", "source": "other"} for row in rows([3000])]
+    after = lake.batch([*alike, *others, *strange])
+    assert not any(row["rejected_for"] for row in after.values())
+    for at in range(40):
+        mine, theirs = before[f"{at:064x}"], after[f"{1000 + at:064x}"]
+        assert (theirs["split"], theirs["split_group"]) == (mine["split"], mine["split_group"]), at
+    for at in range(20):
+        assert after[f"{1100 + at:064x}"]["split"] == before[f"{100 + at:064x}"]["split"], at
+    assert after[f"{3000:064x}"]["split_group"] == f"{3000:064x}"
+
+
+def test_groups_are_the_same_in_the_driver_and_over_spark(spark):
+    old = rows(range(4), part_of="old")
+    new = rows(range(20, 30)) + [
+        row | {"text": text(at, changed=8), "part_of": "tree" if at % 2 else None}
+        for at, row in enumerate(rows(range(10, 16)))
+    ]
+    parts = rows([40, 41], part_of="tree") + rows([50], part_of="old")
+    splits = spark.createDataFrame(
+        [(row["doc_id"], "cat_Latn", "test", ("train", "test")[at % 2], row["doc_id"]) for at, row in enumerate(old)],
+        SPLITS,
+    )
+    docs = documents(spark, [*new, *parts], *ADDS)
+    earlier = documents(spark, old, *ADDS).localCheckpoint()
+    found = []
+    for components in ("driver", "spark"):
+        settings = GroupSettings(components=components)
+        blocks, index = (group.sketch(each, settings).localCheckpoint() for each in (docs, earlier))
+        groups = group.find_groups(docs, blocks, index, earlier.select(*group.PARTS), splits, settings)
+        found.append(sorted(map(tuple, groups.rows.collect()), key=repr))
+    assert found[0] == found[1]
+    named = {int(doc_id, 16): (split, between) for doc_id, _, split, between in found[0]}
+    assert named[10] == ("train", None)
+    assert named[50][1] is not None, "its thing was torn before"
+    assert {named[number] for number in (40, 41)} == {named[11]}
 
 
 def test_a_row_between_two_splits_is_rejected_with_both_names(spark):
