@@ -116,6 +116,29 @@ def balance(
     return Balance(placed, {stratum: fill(held[stratum], rows) for stratum, rows in alone.items()})
 
 
+def strata(rows: Iterable[tuple[str, str, str | None, str | None, int]]) -> tuple[
+    dict[Stratum, list[int]], dict[str, dict[Stratum, int]], dict[Stratum, int]
+]:  # fmt: skip
+    """Sort counted rows into the arguments of ``balance``.
+
+    Args:
+        rows: source, language, split (null: none yet), group (null: alone), how many rows.
+    """
+    counts: dict[Stratum, list[int]] = {}
+    groups: dict[str, dict[Stratum, int]] = {}
+    alone: dict[Stratum, int] = {}
+    for source, language, split, name, size in rows:
+        stratum = (source, language)
+        if split is not None:
+            counts.setdefault(stratum, [0, 0, 0])[SPLITS.index(split)] += size
+        elif name is not None:
+            of_group = groups.setdefault(name, {})
+            of_group[stratum] = of_group.get(stratum, 0) + size
+        else:
+            alone[stratum] = alone.get(stratum, 0) + size
+    return counts, groups, alone
+
+
 def fill(counts: Sequence[int], rows: int) -> tuple[int, int, int]:
     """Return how many of ``rows`` go to each of SPLITS so that no share is further off than need be.
 
@@ -315,26 +338,3 @@ def _top(parent: list[int], at: int) -> int:
         parent[at] = parent[parent[at]]
         at = parent[at]
     return at
-
-
-def strata(rows: Iterable[tuple[str, str, str | None, str | None, int]]) -> tuple[
-    dict[Stratum, list[int]], dict[str, dict[Stratum, int]], dict[Stratum, int]
-]:  # fmt: skip
-    """Sort counted rows into the arguments of ``balance``.
-
-    Args:
-        rows: source, language, split (null: none yet), group (null: alone), how many rows.
-    """
-    counts: dict[Stratum, list[int]] = {}
-    groups: dict[str, dict[Stratum, int]] = {}
-    alone: dict[Stratum, int] = {}
-    for source, language, split, name, size in rows:
-        stratum = (source, language)
-        if split is not None:
-            counts.setdefault(stratum, [0, 0, 0])[SPLITS.index(split)] += size
-        elif name is not None:
-            of_group = groups.setdefault(name, {})
-            of_group[stratum] = of_group.get(stratum, 0) + size
-        else:
-            alone[stratum] = alone.get(stratum, 0) + size
-    return counts, groups, alone
