@@ -30,6 +30,7 @@ sources:
     language_codes: language
     columns: {id: id, part_of: page}
 stages:
+  clean:
   translate:
   instruct:
   back_translate:
