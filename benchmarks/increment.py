@@ -41,6 +41,7 @@ stages:
   screen:
   dedup_instructions:
   dedup_outputs:
+  group:
   pairs:
 """
 SOURCE = """  - kind: jsonl

@@ -131,11 +131,25 @@ def decide_linked(candidates: pa.Table, links: pa.Table, threshold: float) -> pa
     ordered = candidates.sort_by(_KEEP_ORDER)
     nodes, distinct = number_nodes(ordered["content"])
     sketches = Sketched.of(ordered, nodes, len(distinct))
-    left, right = (np.asarray(pc.index_in(wide(links[name]), distinct)).astype(np.int64) for name in ("a", "b"))
-    linked = left != right
-    left, right = left[linked], right[linked]
-    alike = sketches.pairs(left, right) >= threshold
-    return _decide(ordered, nodes, sketches, components(left[alike], right[alike], len(distinct)), threshold)
+    left, right = _verified(sketches, links, distinct, threshold)
+    return _decide(ordered, nodes, sketches, components(left, right, len(distinct)), threshold)
+
+
+def root_linked(candidates: pa.Table, links: pa.Table, threshold: float) -> pa.Table:
+    """Verify links and find the components, all in this process.
+
+    Args:
+        candidates: as ``decide_linked``.
+        links: as ``decide_linked``.
+        threshold: least similarity of neighbours in a component.
+
+    Returns:
+        The candidates and ``root``, binary, the name of the component.
+    """
+    nodes, distinct = number_nodes(candidates["content"])
+    left, right = _verified(Sketched.of(candidates, nodes, len(distinct)), links, distinct, threshold)
+    roots = distinct.take(pa.array(components(left, right, len(distinct))[nodes])).cast(pa.binary())
+    return candidates.append_column("root", roots)
 
 
 def decide_components(candidates: pa.Table, threshold: float) -> pa.Table:
@@ -157,6 +171,15 @@ def decide_components(candidates: pa.Table, threshold: float) -> pa.Table:
     component = np.empty(len(distinct), np.int64)
     component[nodes] = roots
     return _decide(ordered, nodes, Sketched.of(ordered, nodes, len(distinct)), component, threshold)
+
+
+def _verified(sketches: Sketched, links: pa.Table, distinct: pa.Array, threshold: float) -> tuple[Ints, Ints]:
+    """Return the ends, as numbers of nodes, of the links whose ends are alike."""
+    left, right = (np.asarray(pc.index_in(wide(links[name]), distinct)).astype(np.int64) for name in ("a", "b"))
+    linked = left != right
+    left, right = left[linked], right[linked]
+    alike = sketches.pairs(left, right) >= threshold
+    return left[alike], right[alike]
 
 
 def _decide(ordered: pa.Table, nodes: Ints, sketches: Sketched, component: Ints, threshold: float) -> pa.Table:

@@ -84,6 +84,8 @@ class Record:
     """The conversation that ends with the text: JSON, a list of objects with ``role`` and ``content``."""
     metadata: str | None = None
     """What the corpus says of the record besides, as ``to_metadata`` writes it."""
+    part_of: str | None = None
+    """The corpus's own key of what the record is a part of, such as a conversation tree."""
     license: str | None = None
     """Licence of this record, where it says its own."""
     reason: str | None = None

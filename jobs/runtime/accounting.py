@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime import ledger, removals
-from jobs.runtime.batches import index_table
+from jobs.runtime.batches import INDEXED, index_table
 from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.ingest import newest_rows
@@ -17,9 +17,8 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import PAIRS, ROW_KEY, RUNS, SPLITS, check_schema, record
-from jobs.stages import STAGES, dedup
+from jobs.stages import STAGES, group
 from jobs.stages.base import HOLDS_PAIR
-from udfs.splits import CYCLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def check(lake: Lake) -> Iterator[Finding]:
         yield from _check_runs(lake, name, funnel.get(name, {}))
         if at:
             yield from _check_nothing_lost(lake, order[at - 1], name)
-        if name in dedup.TARGETS:
+        if name in INDEXED:
             yield from _check_index(lake, name)
     if LAST in order:
         yield from _check_pairs(lake, order)
@@ -190,20 +189,27 @@ def _check_pairs(lake: Lake, order: list[str]) -> Iterator[Finding]:
     yield _counted(
         "pairs: outputs are the cleaned source texts", changed, "pair_id", "outputs differ from their source"
     )
-    kept = splits.withColumnsRenamed({"split": "kept_split", "split_position": "kept_position"})
+    kept = splits.withColumnsRenamed({"split": "kept_split", "split_group": "kept_group"})
     moved = rows.join(kept, "pair_id", how="left").where(
-        ~(F.col("split").eqNullSafe(F.col("kept_split")) & F.col("split_position").eqNullSafe(F.col("kept_position")))
+        ~(F.col("split").eqNullSafe(F.col("kept_split")) & F.col("split_group").eqNullSafe(F.col("kept_group")))
     )
     yield _counted(
         "pairs: no pair left its split", moved.select(rows["pair_id"]), "pair_id", "pairs are not in their split"
     )
-    cycle = F.array(*map(F.lit, CYCLE))
-    wrong = splits.where(F.col("split") != F.element_at(cycle, (F.col("split_position") % len(CYCLE) + 1).cast("int")))
-    yield _counted("splits: every place has its split", wrong, "pair_id", "places have another split")
-    doubled = splits.groupBy("source", "language", "split_position").agg(
-        F.count("*").alias("count"), F.min("pair_id").alias("pair_id")
+    doubled = splits.groupBy("pair_id").count().where("count > 1")
+    yield _counted("splits: no pair twice", doubled, "pair_id", "pairs stand more than once")
+    yield _counted(
+        "splits: no group on two sides", _on_two_sides(splits, "split_group"), "split_group", "groups have two splits"
     )
-    yield _counted("splits: no place is taken twice", doubled.where("count > 1"), "pair_id", "places are taken twice")
+    if group.STAGE.name in order:
+        parts = lake.read(group.STAGE.name).where(F.col("part_of").isNotNull())
+        parts = parts.select(F.col("doc_id").alias("pair_id"), "source", "part_of")
+        apart = _on_two_sides(rows.select("pair_id", "split").join(parts, "pair_id"), "source", "part_of")
+        yield _counted("pairs: no parts of one thing on two sides", apart, "part_of", "have parts in two splits")
+
+
+def _on_two_sides(rows: DataFrame, *keys: str) -> DataFrame:
+    return rows.groupBy(*keys).agg(F.count_distinct("split").alias("splits")).where("splits > 1")
 
 
 def _counted(check: str, bad: DataFrame, key: str, problem: str) -> Finding:

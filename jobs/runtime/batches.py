@@ -28,11 +28,15 @@ from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import PAIRS, ROW_KEY, SPLITS
 from jobs.runtime.translation_cache import BatchCache
-from jobs.stages import STAGES, dedup, dedup_lines, pairs
+from jobs.stages import STAGES, dedup, dedup_lines, group, pairs
 from jobs.stages.base import HOLDS_PAIR, EngineStageSettings, Resources, Stage, StageSettings, flag, pass_pairs
 
 SPLITS_TABLE: Final = "splits"
 _MAPS: Final = frozenset(field.name for field in PAIRS.fields if isinstance(field.dataType, MapType))
+
+
+INDEXED: Final = (*dedup.TARGETS, group.STAGE.name)
+"""Stages that compare with an index of earlier batches."""
 
 
 def index_table(stage: str) -> str:
@@ -162,6 +166,41 @@ def write_deduplicated(work: Work) -> DataFrame:
     return work.written()
 
 
+def write_grouped(work: Work) -> DataFrame:
+    """Give the batch's rows their splits; append the rows, then the splits, then the index entries.
+
+    Splits and entries are made of the rows as they stand, so a batch that is run again after a crash decides nothing
+    anew.
+    """
+    settings = work.settings
+    assert isinstance(settings, group.GroupSettings)
+    docs = work.docs.transform(with_newest)
+    newest = docs.where("is_newest")
+    index = DedupIndex(work.lake, index_table(work.stage.name))
+    assigned = work.lake.read(SPLITS_TABLE, SPLITS)
+    blocks = group.sketch(newest, settings).persist()
+    superseded: int | None = None
+    try:
+        if not work.is_written():
+            earlier = work.lake.read(work.stage.name).where(F.size("rejected_for") == 0).select(*group.PARTS)
+            found = group.find_groups(newest, blocks, index.before(work.batch.batch_id), earlier, assigned, settings)
+            rows = group.with_splits(newest, found.rows, assigned, work.resources.seed).select(*work.columns)
+            older = _superseded(docs, work.stage.adds, Reason.SUPERSEDED_GROUP)
+            work.append(rows.unionByName(older.select(*work.columns)), work.stage.name)
+            superseded = found.superseded
+        written = work.written()
+        work.lake.append(
+            group.splits_of(written, assigned), SPLITS_TABLE, f"{work.batch.app_id}/{SPLITS_TABLE}", work.batch.version
+        )
+        rejected = written.where(F.array_contains("rejected_for", Reason.BETWEEN_SPLITS.value)).select("doc_id")
+        index.append(dedup.without(blocks, rejected), f"{work.batch.app_id}/{index.table}", work.batch.batch_id)
+        if superseded != 0:
+            index.forget(docs, before=work.batch.batch_id)
+    finally:
+        blocks.unpersist()
+    return work.written()
+
+
 def write_line_deduplicated(work: Work) -> DataFrame:
     """Take lines that many documents share out of the batch's texts; append its rows, and who holds which line.
 
@@ -201,15 +240,11 @@ def with_newest(docs: DataFrame) -> DataFrame:
 
 
 def write_pairs(work: Work) -> DataFrame:
-    """Give new documents their split, then merge the pairs: a changed one is replaced and keeps its split."""
+    """Merge the pairs: a changed one is replaced."""
     docs = work.docs.transform(with_newest).where("is_newest").drop("is_newest")
     # A row that comes late, after a retry or a run in parts, is not to replace the pair of a newer revision.
     docs = docs.join(newest_rows(work.lake), ROW_KEY, how="left_semi")
-    assigned = work.lake.read(SPLITS_TABLE, SPLITS)
-    new = pairs.assign_splits(docs, assigned, work.resources.seed)
-    work.lake.append(new, SPLITS_TABLE, f"{work.batch.app_id}/{SPLITS_TABLE}", work.batch.batch_id)
-    # Read again: whether a DataFrame made before the append sees it depends on how the table was named.
-    rows = pairs.to_pairs(work.numbered(docs), work.lake.read(SPLITS_TABLE, SPLITS))
+    rows = pairs.to_pairs(work.numbered(docs))
     changed = " OR ".join(_differ(name) for name in work.columns if name not in ("pair_id", "batch_id"))
     (
         work.lake.delta(work.stage.name)
@@ -244,6 +279,7 @@ def drop_superseded_pairs(lake: Lake) -> None:
 
 WRITERS: dict[str, Callable[[Work], DataFrame]] = {
     "dedup_lines": write_line_deduplicated,
+    group.STAGE.name: write_grouped,
     **dict.fromkeys(dedup.TARGETS, write_deduplicated),
     "pairs": write_pairs,
 }

@@ -14,14 +14,14 @@ from pyspark.sql import functions as F
 
 from jobs.runtime import lease, ledger, removals, retries, translation_cache
 from jobs.runtime.accounting import tables_in_order
-from jobs.runtime.batches import SPLITS_TABLE, index_table
+from jobs.runtime.batches import INDEXED, SPLITS_TABLE, index_table
 from jobs.runtime.dedup_index import PARQUET
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST
 from jobs.runtime.session import changed_settings
-from jobs.stages import STAGES, dedup, dedup_lines
+from jobs.stages import STAGES, dedup_lines
 
 WEEK_HOURS: Final = 168
 FILES_PER_PARTITION: Final = 8
@@ -31,7 +31,7 @@ SMALL_BYTES: Final = 32 << 20
 LARGE_BYTES: Final = 64 << 20
 """... up to this size: a stage that is rebuilt reads whole files, and its batches must stay bounded."""
 
-_INDEXES: Final = tuple(index_table(name) for name in (dedup_lines.STAGE.name, *dedup.TARGETS))
+_INDEXES: Final = tuple(index_table(name) for name in (dedup_lines.STAGE.name, *INDEXED))
 _TABLES: Final = (
     *(FIRST, *STAGES, *_INDEXES, SPLITS_TABLE),
     *(ledger.TABLE, removals.TABLE, retries.TABLE, translation_cache.TABLE, lease.TABLE),

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from jobs.runtime import ledger, maintenance, removals, retries, translation_cache
-from jobs.runtime.batches import SPLITS_TABLE, BatchProcessor, drop_superseded_pairs, index_table, listening
+from jobs.runtime.batches import INDEXED, SPLITS_TABLE, BatchProcessor, drop_superseded_pairs, index_table, listening
 from jobs.runtime.budget import Budget, BudgetSpent
 from jobs.runtime.dedup_index import INDEX, PARTITION_BY
 from jobs.runtime.engine_checks import require_engines
@@ -30,7 +30,7 @@ from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
 from jobs.sources.base import PairSourceSettings
-from jobs.stages import STAGES, dedup, dedup_lines
+from jobs.stages import STAGES, dedup_lines, group
 from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings
 from jobs.stages.engines import RecipeTranslator
 
@@ -293,14 +293,14 @@ class _Run:
             self._add_sources(settings)
         # State of one life of the stage's table.
         life = {"generation": self.lake.properties(name)["generation"]}
-        if name in dedup.TARGETS:
+        if name in INDEXED:
             self._ensure_state(index_table(name), INDEX, life, PARTITION_BY)
         if name == dedup_lines.STAGE.name:
             self._ensure_state(index_table(name), dedup_lines.LINE_INDEX, life, partition_by=())
         if name != FIRST and translation_cache.is_cached(name, self.recipe.settings(name)):
             # Of no generation: a rebuild finds what was translated before it.
             translation_cache.ensure(self.lake)
-        if name == LAST:
+        if name == group.STAGE.name:
             # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
             self._ensure_state(SPLITS_TABLE, SPLITS, {"seed": str(self.resources.seed)}, partition_by=("language",))
 

@@ -84,6 +84,9 @@ class Reason(StrEnum):
     HATE = "screen.hate", "the classifier's score of the English pair is above max_hate_score"
     LOW_QUALITY = "screen.low_quality", "the estimated quality of the instruction's translation is below min_quality"
     UNRELATED = "screen.unrelated", "instruction and output are less alike in meaning than min_semantic_similarity"
+    CONTAMINATED = "decontaminate.contaminated", "an item of an evaluation set stands in it"
+    BETWEEN_SPLITS = "group.between_splits", "like pairs of two splits, so that it can be in neither"
+    SUPERSEDED_GROUP = "group.superseded", "a newer revision of the document came in the same batch"
 
 
 def meaning(code: str) -> str:

@@ -18,12 +18,14 @@ from pydantic_core import ErrorDetails
 
 from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, screening_lists, word_lists
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.evaluation_sets import content_hash, read_index
 from jobs.runtime.recipe_file import RecipeFile, find_recipe, read_recipe_file
 from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
 from jobs.sources.base import PairSourceSettings
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, Stage, StageSettings
+from jobs.stages.decontaminate import DecontaminateSettings
 from jobs.stages.engines import RecipeTranslator
 from udfs.settings import HIDDEN, Settings
 
@@ -127,6 +129,8 @@ class LoadedRecipe:
         values = flatten(settings.decisive()) | {"version": STAGES[stage].version}
         for prompt in self._prompts(stage):
             values[f"prompt {prompt}"] = hashlib.sha256(self.read_prompt(prompt).encode()).hexdigest()
+        if isinstance(settings, DecontaminateSettings):
+            values |= {f"content of {each.name}": content_hash(each) for each in settings.sets}
         return values
 
     def fingerprint(self, stage: str) -> str:
@@ -164,6 +168,9 @@ class LoadedRecipe:
             cleaning=cleaning_lists(),
             screening=screening_lists(),
             prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
+            evaluation_sets=next(
+                (read_index(each) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
+            ),
         )
 
     def _prompts(self, stage: str) -> list[str]:
@@ -226,8 +233,11 @@ def parse_recipe(text: str, path: str) -> LoadedRecipe:
         recipe = Recipe.model_validate(data | {"path": path})
     except ValidationError as error:
         raise BackpromptError("\n".join(_explain(problem, file) for problem in error.errors())) from error
-    sources = (_resolved(source, file.folder(("sources", at, "path"))) for at, source in enumerate(recipe.sources))
-    recipe = recipe.model_copy(update={"sources": tuple(sources)})
+    recipe = recipe.model_copy(update={"sources": _resolved(recipe.sources, file, ("sources",))})
+    if (decontaminate := _decontaminate(recipe)) is not None:
+        sets = _resolved(decontaminate.sets, file, ("stages", "decontaminate", "sets"))
+        stages = recipe.stages.model_copy(update={"decontaminate": decontaminate.model_copy(update={"sets": sets})})
+        recipe = recipe.model_copy(update={"stages": stages})
     loaded = LoadedRecipe(recipe, list(data["stages"]), [Path(each).parent for each in file.paths])
     _check_order(loaded, file)
     _check_names(loaded, file)
@@ -254,7 +264,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _resolved(source: Any, folder: Path) -> Any:
+def _decontaminate(recipe: Recipe) -> DecontaminateSettings | None:
+    found: DecontaminateSettings | None = getattr(recipe.stages, "decontaminate", None)
+    return found
+
+
+def _resolved(settings: Sequence[Any], file: RecipeFile, keys: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return settings with their paths made absolute, each from the file that it is written in."""
+    return tuple(_with_path(each, file.folder((*keys, at, "path"))) for at, each in enumerate(settings))
+
+
+def _with_path(source: Any, folder: Path) -> Any:
     if "://" in source.path or Path(source.path).is_absolute():
         return source
     # Lexically, so that a link in the lake's path stays what the user wrote.
@@ -287,6 +307,14 @@ def _check_names(recipe: LoadedRecipe, file: RecipeFile) -> None:
     codes: list[tuple[str, int | None, str]] = [("pivot", None, recipe.recipe.pivot)]
     codes += [("languages", at, code) for at, code in enumerate(recipe.recipe.languages)]
     codes += [("max_documents", None, code) for code in recipe.recipe.max_documents]
+    decontaminate = _decontaminate(recipe.recipe)
+    for each in decontaminate.sets if decontaminate else ():
+        if each.language is not None and each.language not in table:
+            place, close = file.place(("stages", "decontaminate")), ", ".join(table.closest(each.language))
+            raise BackpromptError(
+                f"{place}: evaluation set {each.name}: language {each.language!r} is not in conf/languages.csv; "
+                f"close to it: {close}"
+            )
     for key, at, code in codes:
         if code not in table:
             place = file.place((key,) if at is None else (key, at))

@@ -22,7 +22,7 @@ from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import FIRST, LAST
 from jobs.runtime.schema import ROW_KEY
-from jobs.stages import STAGES, dedup, dedup_lines
+from jobs.stages import STAGES, dedup_lines
 
 TABLE: Final = "removals"
 # No text and no address: what is forgotten is known by a hash alone.
@@ -196,10 +196,10 @@ def _take_rows(lake: Lake, table: str, gone: DataFrame, removal_id: str) -> dict
 
 def _take_from_index(lake: Lake, stage: str, gone: DataFrame) -> dict[str, int]:
     """Take documents out of what later batches of a stage are compared with."""
-    from jobs.runtime.batches import index_table  # which asks this module what is void
+    from jobs.runtime.batches import INDEXED, index_table  # which asks this module what is void
 
     index = index_table(stage)
-    if stage in dedup.TARGETS and lake.exists(index):
+    if stage in INDEXED and lake.exists(index):
         return {index: DedupIndex(lake, index).forget(gone)}
     if stage == dedup_lines.STAGE.name and lake.exists(index):
         holders = gone.select(F.xxhash64("doc_id").alias("document")).distinct()
@@ -208,10 +208,7 @@ def _take_from_index(lake: Lake, stage: str, gone: DataFrame) -> dict[str, int]:
 
 
 def _take_splits(lake: Lake, forgotten: DataFrame) -> dict[str, int]:
-    """Take splits out, also of documents that went missing before. Input columns: doc_id.
-
-    A place at the end of a cycle goes to the next pair then; the split is the place's, so it keeps its meaning.
-    """
+    """Take splits out, also of documents that went missing before. Input columns: doc_id."""
     from jobs.runtime.batches import SPLITS_TABLE
 
     if not lake.exists(SPLITS_TABLE):

@@ -60,6 +60,7 @@ DOCUMENTS: Final = _columns(
     ("instruction_language", _STRING, True),  # where it is not that of the text; "mul_Zyyy" where it mixes several
     ("messages", MESSAGES, True),  # the conversation that ends with the text, where the source holds conversations
     ("source_metadata", MapType(_STRING, _STRING, False), True),  # what the corpus says of the record besides
+    ("part_of", _STRING, True),  # what the row is a part of, such as a conversation tree; its parts share a split
 )
 
 TAIL: Final = _columns(
@@ -176,6 +177,17 @@ SCREEN: Final = _columns(
     ("semantic_similarity", _DOUBLE, True),  # cosine of instruction and output, as sentence embeddings: -1 to 1
     ("embedder", _STRING, True),  # engine label
 )
+DECONTAMINATE: Final = _columns(
+    ("contaminated_set", _STRING, True),  # name of the evaluation set with the item found; null where none is
+    ("contaminated_item", _STRING, True),  # the item's place in its file: "test.jsonl, line 17"
+    ("contaminated_side", _STRING, True),  # text, instruction, text_en or instruction_en
+    ("contaminated_span", _STRING, True),  # the words of the row that the item was found in, as they stand there
+    ("contaminated_share", _DOUBLE, True),  # share of the item that was found, 0 to 1; of the best match of the row
+)
+GROUP: Final = _columns(
+    ("split", _STRING, True),  # train, validation, test; null where the row is rejected
+    ("split_group", _STRING, True),  # a pair_id: rows that are alike, or parts of one thing, and share their split
+)
 
 PAIRS: Final = _columns(
     ("pair_id", _STRING, False),  # the document's id: a document gives one pair
@@ -186,7 +198,7 @@ PAIRS: Final = _columns(
     ("instruction", _STRING, False),  # in the pair's language, unless instruction_language says another
     ("output", _STRING, False),  # the cleaned source text, byte for byte
     ("split", _STRING, False),  # train, validation, test
-    ("split_position", _LONG, False),  # place of the pair in the split cycle of its source and language, from 0
+    ("split_group", _STRING, False),  # a pair_id: pairs that are alike, or parts of one thing, and share their split
     ("instruction_language", _STRING, True),  # where it is not that of the output; "mul_Zyyy" where it mixes several
     ("messages", MESSAGES, True),  # the conversation that ends with the output
     ("source_metadata", MapType(_STRING, _STRING, False), True),  # what the corpus says of the record besides
@@ -249,7 +261,7 @@ SPLITS: Final = _columns(
     ("language", _STRING, False),
     ("source", _STRING, False),
     ("split", _STRING, False),
-    ("split_position", _LONG, False),
+    ("split_group", _STRING, False),
 )
 
 

@@ -195,6 +195,7 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
         "instruction_language",
         F.from_json("messages", MESSAGES).alias("messages"),
         F.from_json("metadata", _METADATA).alias("source_metadata"),
+        "part_of",
         "license",
         F.array_remove(F.array(_text_or_empty("reason")), "").alias("rejected_for"),
         "detail",

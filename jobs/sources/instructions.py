@@ -29,6 +29,9 @@ class InstructionColumns(Settings):
     """The corpus's own key; null: the content."""
     language: str | None = None
     """Code of the record's language, in the scheme of ``language_codes``."""
+    part_of: str | None = None
+    """Key of what the record is a part of, such as the page that several questions are about. Pairs of one source with
+    the same key fall into the same split."""
     subsource: str | None = "category"
     """The part of the corpus a record is of, for licences and genres by part."""
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobs.stages import back_translate, clean, dedup, dedup_lines, instruct, pairs, screen, translate
+from jobs.stages import (
+    back_translate,
+    clean,
+    decontaminate,
+    dedup,
+    dedup_lines,
+    group,
+    instruct,
+    pairs,
+    screen,
+    translate,
+)
 from jobs.stages.base import Stage
 
 _ALL: Final = (
@@ -17,6 +28,8 @@ _ALL: Final = (
     screen.STAGE,
     dedup.INSTRUCTIONS,
     dedup.OUTPUTS,
+    decontaminate.STAGE,
+    group.STAGE,
     pairs.STAGE,
 )
 

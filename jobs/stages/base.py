@@ -13,6 +13,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from udfs.cleaning.lists import CleaningLists
+from udfs.contamination import Index
 from udfs.languages import LanguageTable
 from udfs.screening.lists import ScreeningLists
 from udfs.settings import OPERATIONAL, Settings
@@ -53,6 +54,8 @@ class Resources:
     screening: ScreeningLists = field(default_factory=ScreeningLists)
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Texts of the prompts that the recipe names."""
+    evaluation_sets: Index | None = None
+    """The evaluation sets that the recipe names; None if it names none."""
 
 
 @dataclass(frozen=True, slots=True)

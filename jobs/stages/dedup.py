@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Final, Literal
@@ -25,7 +27,7 @@ from pydantic import Field, model_validator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import LongType, StructField, StructType
+from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DEDUP
@@ -47,6 +49,7 @@ _LINK_ROWS: Final = "links long, a binary, b binary"
 _LINKS: Final = "a binary, b binary"
 _CANDIDATES: Final = from_arrow_schema(clusters.CANDIDATE)
 _DECISIONS: Final = from_arrow_schema(clusters.DECISION)
+_ROOTED: Final = StructType([*_CANDIDATES.fields, StructField("root", BinaryType())])
 # What goes to every task as a plain value: ids or contents, some 16 to 64 bytes each.
 _MOST_VALUES: Final = 500_000
 
@@ -162,6 +165,22 @@ class Decisions:
     superseded: int | None = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """Documents that are like another.
+
+    Attributes:
+        rows: columns of ``clusters.CANDIDATE``, root (binary): the name of the connected component of similar
+            documents. Those of the batch, and those of earlier batches that they are compared with.
+        local: the same, if it was found in the driver.
+        superseded: as that of ``Decisions``.
+    """
+
+    rows: DataFrame
+    local: pa.Table | None = None
+    superseded: int | None = 0
+
+
 def sketch(docs: DataFrame, settings: DedupSettings, column: str = "text", key: str = "doc_id") -> DataFrame:
     """Turn documents into index entries, in blocks. A document whose text is null gives none.
 
@@ -220,6 +239,31 @@ def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings, sough
     Input columns: BLOCKS, in both. ``old`` holds the kept entries of earlier batches. ``sought`` is what ``wanted``
     gave, if it was called.
     """
+    with _linked(new, old, settings, sought) as (links, found, old, superseded):
+        if found is None:
+            return Decisions(_decide_in_spark(links, new, old, settings), superseded=superseded)
+        return _decide_in_driver(found, new, old, settings, superseded)
+
+
+def similar(new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> Similar:
+    """Find the documents of a batch that are like another, in it or in earlier batches; decides nothing.
+
+    Runs Spark jobs as ``decide`` does. Input columns: BLOCKS, in both; ``old`` may hold documents that are alike.
+    """
+    with _linked(new, old, settings) as (links, found, old, superseded):
+        if found is None:
+            return Similar(_rooted(links, new, old, settings), superseded=superseded)
+        unpacked, candidates = _linked_candidates(found, new, old, settings)
+        local = clusters.root_linked(candidates, unpacked, settings.least_similarity())
+        rows = new.sparkSession.createDataFrame(local, schema=_ROOTED)
+        return Similar(rows, local, superseded)
+
+
+@contextmanager
+def _linked(
+    new: DataFrame, old: DataFrame | None, settings: DedupSettings, sought: Wanted | None = None
+) -> Iterator[tuple[DataFrame, pa.Table | None, DataFrame | None, int | None]]:
+    """Yield the links, the same in the driver or None, what matters of the index, and how many entries are void."""
     superseded: int | None = 0
     if old is not None:
         old, superseded = _indexed(new, old, settings, sought or wanted(new, settings))
@@ -234,9 +278,7 @@ def decide(new: DataFrame, old: DataFrame | None, settings: DedupSettings, sough
             most = settings.max_driver_links // dedup_batches.LINKS_PER_ROW
             found = links.limit(most + 1).toArrow()
             found = found if len(found) <= most else None
-        if found is None:
-            return Decisions(_decide_in_spark(links, new, old, settings), superseded=superseded)
-        return _decide_in_driver(found, new, old, settings, superseded)
+        yield links, found, old, superseded
     finally:
         links.unpersist()
         if old is not None:
@@ -411,14 +453,38 @@ def _candidates(new: DataFrame, old: DataFrame | None, chosen: pa.Array | None, 
 def _decide_in_driver(
     rows: pa.Table, new: DataFrame, old: DataFrame | None, settings: DedupSettings, superseded: int | None
 ) -> Decisions:
-    links = pa.table({end: dedup_batches.contents(rows[end]) for end in ("a", "b")})
-    chosen = pc.unique(pa.concat_arrays([links["a"].combine_chunks(), links["b"].combine_chunks()]))
-    linked = _candidates(new, old, chosen, settings).toArrow()
+    links, linked = _linked_candidates(rows, new, old, settings)
     decided = clusters.decide_linked(linked, links, settings.least_similarity())
     return Decisions(new.sparkSession.createDataFrame(decided, schema=_DECISIONS), decided, superseded)
 
 
+def _linked_candidates(
+    rows: pa.Table, new: DataFrame, old: DataFrame | None, settings: DedupSettings
+) -> tuple[pa.Table, pa.Table]:
+    """Return links, and the documents at their ends, from rows of ``_links``."""
+    links = pa.table({end: dedup_batches.contents(rows[end]) for end in ("a", "b")})
+    chosen = pc.unique(pa.concat_arrays([links["a"].combine_chunks(), links["b"].combine_chunks()]))
+    return links, _candidates(new, old, chosen, settings).toArrow()
+
+
 def _decide_in_spark(link_rows: DataFrame, new: DataFrame, old: DataFrame | None, settings: DedupSettings) -> DataFrame:
+    choose = partial(dedup_batches.choose, settings.least_similarity())
+    return _rooted(
+        link_rows, new, old, settings, lambda rooted: rooted.repartition("root").mapInArrow(choose, _DECISIONS)
+    )
+
+
+def _rooted(
+    link_rows: DataFrame,
+    new: DataFrame,
+    old: DataFrame | None,
+    settings: DedupSettings,
+    then: Callable[[DataFrame], DataFrame] = lambda rooted: rooted,
+) -> DataFrame:
+    """Verify links, find the components over Spark, and compute what is made of them.
+
+    Output columns: those of ``clusters.CANDIDATE``, root; or those that ``then`` makes of them.
+    """
     least = settings.least_similarity()
     links = link_rows.mapInArrow(dedup_batches.unpacked_links, _LINKS).distinct().persist()
     ends = links.select(F.col("a").alias("content")).union(links.select("b")).distinct()
@@ -437,11 +503,10 @@ def _decide_in_spark(link_rows: DataFrame, new: DataFrame, old: DataFrame | None
     rooted = linked.join(labels, on="content", how="left").select(
         *linked.columns, F.coalesce("root", "content").alias("root")
     )
-    decided = rooted.repartition("root").mapInArrow(partial(dedup_batches.choose, least), _DECISIONS)
-    decided = decided.localCheckpoint()
+    made = then(rooted).localCheckpoint()
     linked.unpersist()
     links.unpersist()
-    return decided
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ stages:
   instruct:
   back_translate:
   screen:
+  group:
   pairs:
 """
 JSONL = "    language: cat_Latn\n    columns: {text: body, id: id}"

@@ -18,7 +18,7 @@ from tests.conftest import run_recipe
 TRANSLATED = {"spa_Latn", "cat_Latn", "glg_Latn", "por_Latn", "ita_Latn", "fra_Latn", "epo_Latn"}
 STAGES = [
     *("documents", "clean", "dedup_lines", "dedup", "translate", "instruct", "back_translate", "screen"),
-    *("dedup_instructions", "dedup_outputs"),
+    *("dedup_instructions", "dedup_outputs", "group"),
 ]
 
 
@@ -128,6 +128,7 @@ def test_a_changed_setting_is_refused_and_rebuilt(spark, finished, tmp_path):
         "screen",
         "dedup_instructions",
         "dedup_outputs",
+        "group",
         "pairs",
     ]
     assert problems(lake) == []
@@ -144,7 +145,7 @@ def test_another_recipe_and_a_torn_rebuild_are_refused(spark, finished, tmp_path
     other.write_text(finished.recipe.read_text().replace("name: demo", "name: other"))
     with pytest.raises(BackpromptError, match="tables of recipe demo, not of other"):
         run_recipe(spark, other, finished.path)
-    with pytest.raises(BackpromptError, match="--stages leaves out dedup_instructions, dedup_outputs, pairs"):
+    with pytest.raises(BackpromptError, match="--stages leaves out dedup_instructions, dedup_outputs, group, pairs"):
         run_recipe(spark, finished.recipe, finished.path, stages=("screen",), rebuild="screen")
     path = tmp_path / "lake"
     shutil.copytree(finished.path, path)

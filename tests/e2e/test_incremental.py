@@ -49,6 +49,7 @@ stages:
   instruct: {max_files_per_batch: 1}
   back_translate: {max_files_per_batch: 2}
   screen: {max_files_per_batch: 2}
+  group:
   pairs:
 """
 SENTENCES = (

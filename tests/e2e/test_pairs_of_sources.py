@@ -30,6 +30,7 @@ stages:
   screen:
   dedup_instructions:
   dedup_outputs:
+  group:
   pairs:
 """
 OWN = [

@@ -29,6 +29,7 @@ stages:
   instruct: {{engine: {{kind: openai, base_url: "{url}", model: tiny-instruct, max_retries: 0}}}}
   back_translate:
   screen:
+  group:
   pairs:
 """
 TEXT = "The old harbour was built by merchants who had come from the north of the country long ago."

@@ -10,13 +10,14 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.runtime.batches import INDEXED
 from jobs.runtime.lake import Lake
-from jobs.stages.dedup import TARGETS, entries
+from jobs.stages.dedup import entries
 from tests.soak.processes import STAGES
 
 ASIDE = ("batch_id", "document_batch")
 _RUNS_ASIDE = ("run_id", "batch_id", "started_at", "batch_seconds")
-TABLES = (*STAGES, "splits", "runs", "translation_cache", "dedup_lines_index", *(f"{name}_index" for name in TARGETS))
+TABLES = (*STAGES, "splits", "runs", "translation_cache", "dedup_lines_index", *(f"{name}_index" for name in INDEXED))
 # Which of them hold anything depends on what was killed.
 NOT_COMPARED = ("lease", "removals", "retries")
 _KEYS = {"pairs": ["pair_id"], "splits": ["pair_id"], "dedup_lines_index": ["hash"], "translation_cache": ["cache_key"]}
@@ -76,7 +77,7 @@ def _comparable(lake: Lake, table: str) -> DataFrame:
         return _sums(rows.withColumn("cached_texts", texts).drop("cache_hits", "cache_misses"))
     if table == "translation_cache":
         rows = rows.drop("doc_id")
-    if table in {f"{name}_index" for name in TARGETS}:
+    if table in {f"{name}_index" for name in INDEXED}:
         # How many entries go into a block is free; what a block is named after is, too.
         rows = entries(rows)
     return rows.select(*sorted(name for name in rows.columns if name not in ASIDE))

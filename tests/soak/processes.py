@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = (
     *("documents", "clean", "dedup_lines", "dedup", "translate", "instruct", "back_translate", "screen"),
-    *("dedup_instructions", "dedup_outputs", "pairs"),
+    *("dedup_instructions", "dedup_outputs", "group", "pairs"),
 )
 _STAGE_DONE = re.compile(r"(\w+) +(?:nothing new \(|[\d,]+ documents in .*batch(?:es)?, )([\d.]+) s")
 

@@ -76,7 +76,10 @@ class OasstFormat:
             where: its place, for the details of rejections.
         """
         if (state is None or state in self.tree_states) and self._is_taken(root):
-            yield from self._walk(root, [], None, file, where)
+            tree = root.get("message_id")
+            for record in self._walk(root, [], None, file, where):
+                record.part_of = tree if isinstance(tree, str) else None
+                yield record
 
     def _walk(
         self,

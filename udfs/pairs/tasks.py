@@ -90,8 +90,8 @@ class InstructionFormat:
     """An instruction, perhaps a context that it is about, and a response; the fields' names are the recipe's."""
 
     columns: Mapping[str, str]
-    """Key in the objects by ``instruction``, ``context``, ``response``, ``id``, ``language``, ``subsource``; those that
-    the corpus lacks are left out."""
+    """Key in the objects by ``instruction``, ``context``, ``response``, ``id``, ``part_of``, ``language``,
+    ``subsource``; those that the corpus lacks are left out."""
     languages: Mapping[str, str]
     """GlotLID codes by the codes of the field ``language``."""
 
@@ -109,6 +109,7 @@ class InstructionFormat:
             language=language,
             subsource=text_of(fields, names["subsource"]) if "subsource" in names else None,
             corpus_key=key_of(fields, names["id"]) if "id" in names else None,
+            part_of=key_of(fields, names["part_of"]) if "part_of" in names else None,
             origin=file.origin,
             identity=where,
             text=needed_text(fields, names["response"]),

@@ -56,6 +56,7 @@ stages:
   instruct: {{engine: {instruct}}}
   back_translate: {{engine: {back_translate}}}
   screen:
+  group:
   pairs:
 """
 APERTIUM, TEMPLATE = "{kind: apertium}", "{kind: template}"

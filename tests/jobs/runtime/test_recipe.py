@@ -24,6 +24,7 @@ stages:
   instruct:
   back_translate:
   screen:
+  group:
   pairs:
 """
 
@@ -36,7 +37,7 @@ def refused(text):
 
 def test_a_good_recipe():
     recipe = parse_recipe(GOOD, "/r/test.yaml")
-    later = ("clean", "dedup", "translate", "instruct", "back_translate", "screen", "pairs")
+    later = ("clean", "dedup", "translate", "instruct", "back_translate", "screen", "group", "pairs")
     assert recipe.order == ("documents", *later)
     assert set(later) <= set(STAGES)
     assert recipe.settings("clean").min_chars == 10

@@ -128,11 +128,8 @@ def fill(lake, batch, rows, upto="pairs", is_entered=True):
 
 def fill_pairs(lake, batch, current, came_in):
     ids = [row["doc_id"] for row in current]
-    known = {row["pair_id"]: row["split_position"] for row in lake.read("splits").collect()}
-    places = {doc_id: known.get(doc_id, {A: 0, B: 1, E: 0}[doc_id]) for doc_id in ids}
-    rows = [
-        (doc_id, row["language"], "test", "train", places[doc_id]) for doc_id, row in zip(ids, current, strict=True)
-    ]
+    known = {row["pair_id"] for row in lake.read("splits").collect()}
+    rows = [(doc_id, row["language"], "test", "train", doc_id) for doc_id, row in zip(ids, current, strict=True)]
     new = [row for row in rows if row[0] not in known]
     lake.append(lake.spark.createDataFrame(new, SPLITS), "splits", life("pairs", batch).app_id, batch)
     lake.delta("pairs").delete(F.col("pair_id").isin(ids))
@@ -144,7 +141,7 @@ def fill_pairs(lake, batch, current, came_in):
             "output": row["text"],
             "instruction": "Escriu un text.",
             "split": "train",
-            "split_position": places[row["doc_id"]],
+            "split_group": row["doc_id"],
             "origin": "test.jsonl",
             "license": "CC0-1.0",
             "generator": "template-v1",
