@@ -76,7 +76,8 @@ def read_recipe_file(text: str, path: str, name_of: NameOf) -> RecipeFile:
     """Read the text of a recipe and put into it what it takes from the recipe that it extends.
 
     Mappings are merged key by key, and what the recipe itself says wins; a mapping whose ``kind`` is another one, a
-    list, and a key without a value replace what was there. ``sources`` may be a mapping by name instead of a list: it
+    list, and a key without a value replace what was there. A stage that is new stands before the one that follows it
+    here. ``sources`` may be a mapping by name instead of a list: it
     changes single sources, takes out those without a value, and adds those that have a ``kind``.
 
     Args:
@@ -139,7 +140,19 @@ def _merged(base: Any, own: Any, name_of: NameOf, is_recipe: bool = False) -> An
             entries[key.value] = key, _merged_sources(before, value, name_of)
         else:
             entries[key.value] = key, _merged(before, value, name_of)
-    return _mapping(own, list(entries.values()))
+    return _mapping(own, [entries[key] for key in _order([key.value for key, _ in base.value], own)])
+
+
+def _order(keys: list[str], own: yaml.MappingNode) -> list[str]:
+    """Return all keys, a new one before that of the others which follows it in the recipe's own order."""
+    order = list(keys)
+    at = len(order)
+    for key, _ in reversed(own.value):
+        if key.value in order:
+            at = order.index(key.value)
+        else:
+            order.insert(at, key.value)
+    return order
 
 
 def _merged_sources(base: yaml.SequenceNode, own: Any, name_of: NameOf) -> Any:

@@ -23,6 +23,7 @@ stages:
   instruct:
   back_translate:
   screen:
+  group:
   pairs:
 """
 PROMPT = "Translate from {{source_language}} into {{target_language}}: {{text}}"
@@ -60,7 +61,15 @@ def test_what_it_says_wins_and_the_rest_stays(load):
     clean = loaded.settings("clean")
     assert (clean.min_chars, clean.max_chars) == (20, 5000)
     assert loaded.settings("screen").max_hate_score == 0.1
-    assert loaded.order == ("documents", "clean", "translate", "instruct", "back_translate", "screen", "pairs")
+    assert loaded.order == ("documents", "clean", "translate", "instruct", "back_translate", "screen", "group", "pairs")
+
+
+def test_a_new_stage_stands_before_the_one_that_follows_it(load):
+    loaded = load(
+        "stages:\n  dedup: {threshold: 0.7}\n  translate: {max_files_per_batch: 3}\n  dedup_outputs:\n  group:\n"
+    )
+    order = ("clean", "dedup", "translate", "instruct", "back_translate", "screen", "dedup_outputs", "group", "pairs")
+    assert loaded.order == ("documents", *order)
 
 
 def test_another_kind_and_a_key_without_value_replace(load):
