@@ -325,8 +325,8 @@ def _licenses(facts: CardFacts) -> str:
         rows.append([_link(key, each), f"{texts:,}", f"{models:,}", each.obligations])
     title = ["licence", "pairs by their text", "pairs by a model", "what it asks"]
     text = (
-        "## Licences\n\nA pair is under the licence of its text and, where a model wrote its instruction, under the terms "
-        "of that model. The summaries are ours; the licences' own texts decide.\n\n" + _table(title, rows, "lrrl")
+        "## Licences\n\nA pair is under the licence of its text and, where a model wrote its instruction, under the "
+        "terms of that model. The summaries are ours; the licences' own texts decide.\n\n" + _table(title, rows, "lrrl")
     )
     flags = []
     if any(facts.book.licenses[key].is_non_commercial for key in license_ids(facts)):
