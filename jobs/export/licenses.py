@@ -145,10 +145,13 @@ def with_notes(book: LicenseBook, notes: Mapping[str, str]) -> LicenseBook:
     empty = [key for key, text in notes.items() if not text]
     if empty:
         raise BackpromptError(f"--license-note {empty[0]}=: say in a sentence what you rely on and what it obliges to")
+    for key in notes:
+        if book.of(key) is not None:
+            raise BackpromptError(
+                f"--license-note {key}: what it obliges to is known already; --licenses FILE can say otherwise"
+            )
     own = {key: License(name=key, obligations=text) for key, text in notes.items()}
-    replaced = {_folded(key) for key in notes}
-    others = {key: each for key, each in book.licenses.items() if _folded(key) not in replaced}
-    return LicenseBook(licenses=others | own, models=book.models)
+    return LicenseBook(licenses=book.licenses | own, models=book.models)
 
 
 def with_models(book: LicenseBook, models: Mapping[str, str]) -> LicenseBook:

@@ -98,7 +98,7 @@ def test_a_card_that_the_hub_refuses_uploads_nothing(server, folder):
 def test_without_its_data_no_card_is_uploaded(server, folder):
     server.broken_after = 0
 
-    with pytest.raises(BackpromptError, match="The export in .* is whole"):
+    with pytest.raises(BackpromptError, match=r"The export in .* is whole"):
         hub.push(hub.open_hub("lab/pairs", folder), "lab/pairs", folder, is_public=False)
 
     assert contents(server, "lab/pairs") == set()
