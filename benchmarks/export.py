@@ -1,8 +1,8 @@
 """Export generated pairs and measure the memory that it takes: `python -m benchmarks.export --pairs 1000000`.
 
 A lake is made of pairs in 200 languages, some 2 KB each, of three sources. Then `backprompt export` writes it in a
-process of its own, whose memory, Spark's Java and Python's workers included, is sampled twice a second. Exits with 1 if an
-export took more than the limit, or if it has not every pair.
+process of its own, whose memory, Spark's Java and Python's workers included, is sampled twice a second. Exits with 1 if
+an export took more than the limit, or if it has not every pair.
 """
 
 from __future__ import annotations
