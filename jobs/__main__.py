@@ -205,10 +205,13 @@ def _parser() -> argparse.ArgumentParser:
         ("--exclude-language", "all but these languages"),
         ("--source", "only these sources"),
         ("--split", "only these splits"),
-        ("--license", "only texts under these licences"),
-        ("--exclude-license", "no texts under these licences"),
     ):
         command.add_argument(option, action="append", default=[], metavar="NAME,...", help=text)
+    for option, text in (
+        ("--license", "only texts under this licence; may be repeated"),
+        ("--exclude-license", "no texts under this licence; may be repeated"),
+    ):
+        command.add_argument(option, action="append", default=[], metavar="LICENCE", help=text)
     command.add_argument(
         "--commercial", action="store_true",
         help="leave out what a licence of a text or model keeps from commercial use or changes",

@@ -54,6 +54,16 @@ ROWS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def filled_rows(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return rows of PAIRS: what a test names, the rest filled."""
+    filled = []
+    for place, row in enumerate(rows):
+        values = dict.fromkeys(PAIRS.fieldNames()) | _DEFAULTS | {"pair_id": f"{place:064x}"} | row
+        values["flagged_words"] = values["flagged_words"] or []
+        filled.append(tuple(values[name] for name in PAIRS.fieldNames()))
+    return filled
+
+
 def make_lake(spark: Any, folder: Any, rows: list[dict[str, Any]] | None = None) -> Lake:
     """Write the tables that an export reads."""
     lake = Lake(spark, str(folder))
@@ -61,11 +71,8 @@ def make_lake(spark: Any, folder: Any, rows: list[dict[str, Any]] | None = None)
     lake.ensure("documents", join_columns(DOCUMENTS, TAIL), PROPERTIES | {"settings": json.dumps(SETTINGS)})
     lake.ensure("pairs", PAIRS, PROPERTIES | stages | {"upstream": "documents"})
     lake.ensure("runs", RUNS, {}, partition_by=())
-    filled = []
-    for place, row in enumerate(ROWS if rows is None else rows):
-        values = dict.fromkeys(PAIRS.fieldNames()) | _DEFAULTS | {"pair_id": f"{place:064x}"} | row
-        values["flagged_words"] = values["flagged_words"] or []
-        filled.append(tuple(values[name] for name in PAIRS.fieldNames()))
     # Two files a language, so that nothing may depend on there being one.
-    lake.append(spark.createDataFrame(filled, PAIRS).repartition(2), "pairs", "test", 0)
+    lake.append(
+        spark.createDataFrame(filled_rows(ROWS if rows is None else rows), PAIRS).repartition(2), "pairs", "test", 0
+    )
     return lake
