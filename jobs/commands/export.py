@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -123,7 +123,7 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
         has_stand_ins=asked.has_stand_ins,
         versions=_versions(),
     )
-    target.write("recipe/settings.yaml", _settings(lake, order))
+    target.write("recipe/settings.yaml", _settings(lake, order, facts.stages))
     if recipe is not None:
         target.write("recipe/recipe.yaml", recipe)
     target.write(CARD, card(facts))
@@ -205,13 +205,16 @@ def _kinds_of(kept: list[Group], kinds: Mapping[str, str]) -> dict[str, str]:
     return {source: kinds.get(source, "") for source in sorted({each.source for each in kept})}
 
 
-def _settings(lake: Lake, order: list[str]) -> str:
+def _settings(lake: Lake, order: Sequence[str], funnel_stages: Sequence[Mapping[str, Any]]) -> str:
+    engines = {stage["stage"]: stage["engines"] for stage in funnel_stages if stage["stage"] != LAST}
     stages: dict[str, Any] = {}
     for name in order:
         properties = lake.properties(name)
         stages[name] = {"fingerprint": properties["fingerprint"], "settings": json.loads(properties["settings"])}
+        if engines.get(name):
+            stages[name]["engines"] = list(engines[name])
     values = {"recipe": lake.properties(LAST)["recipe"], "stages": stages}
-    head = "# What decided the rows of every stage's table. Paths, batch sizes and the like are not in it.\n"
+    head = "# What decided the rows of every stage's table, and the engines that worked. Paths and the like are not in it.\n"
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10_000)
 
 

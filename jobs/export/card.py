@@ -17,6 +17,7 @@ from jobs.export.storage import TAG
 from jobs.export.writer import Written
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import meaning
+from jobs.runtime.recipe import LAST
 
 SPLITS: Final = ("train", "validation", "test")
 TASK: Final = "text-generation"
@@ -223,17 +224,9 @@ def _is_of(key: tuple[str, str], config: str, split: str) -> bool:
 def license_ids(facts: CardFacts) -> list[str]:
     """Return the licences of the texts and of the models that wrote, texts' first."""
     texts = sorted({key for each in facts.kept for key in facts.book.of(each.license) or ()})
-    models = sorted({key for label in writers(facts.kept) if (key := _model_license(label, facts.book))})
+    labels = {label for each in facts.kept for label in each.writers}
+    models = sorted({key for label in labels if (key := _model_license(label, facts.book))})
     return list(dict.fromkeys([*texts, *models]))
-
-
-def writers(kept: Iterable[Group]) -> dict[str, int]:
-    """Return the pairs that each engine wrote for, by its label."""
-    found: dict[str, int] = {}
-    for each in kept:
-        for label in set(each.writers):
-            found[label] = found.get(label, 0) + each.pairs
-    return dict(sorted(found.items()))
 
 
 def _model_license(label: str, book: LicenseBook) -> str | None:
@@ -340,18 +333,22 @@ def _licenses(facts: CardFacts) -> str:
 
 
 def _models(facts: CardFacts) -> str:
-    rows = []
-    for label, count in writers(facts.kept).items():
-        if label in (GIVEN, "none"):
-            continue
+    # Engines under the same terms are one line: Apertium alone has a label a direction.
+    labels: dict[tuple[str, str], list[str]] = {}
+    for label in sorted({label for each in facts.kept for label in each.writers} - {GIVEN, "none"}):
         terms = facts.book.of_model(label)
-        license_ = "none" if terms is None or terms.license is None else terms.license
-        rows.append([f"`{label}`", f"{count:,}", license_, terms.note if terms else ""])
-    if not rows:
+        key = ("none" if terms is None or terms.license is None else terms.license, terms.note if terms else "")
+        labels.setdefault(key, []).append(label)
+    if not labels:
         return "## Engines that wrote\n\nNone: every instruction is its source's own."
+    rows = []
+    for (license_, note), own in labels.items():
+        pairs = sum(each.pairs for each in facts.kept if not set(own).isdisjoint(each.writers))
+        rows.append([_shortened([f"`{each}`" for each in own], _ENGINES_SHOWN), f"{pairs:,}", license_, note])
     return (
         "## Engines that wrote\n\nThey translated a text, wrote an instruction for it, or translated the instruction. "
-        "A label holds kind, version and model.\n\n" + _table(["engine", "pairs", "licence", "note"], rows, "lrll")
+        "A label holds kind, version and model; `recipe/settings.yaml` has all of them, by stage.\n\n"
+        + _table(["engines", "pairs", "licence", "note"], rows, "lrll")
     )
 
 
@@ -363,7 +360,7 @@ def _making(facts: CardFacts) -> str:
     engines = []
     for stage in facts.stages:
         labels = [each for each in stage["engines"] if each not in (GIVEN, "none")]
-        if labels:
+        if labels and stage["stage"] != LAST:  # whose engines are those of the stages before it
             engines.append([str(stage["stage"]), _shortened([f"`{each}`" for each in labels], _ENGINES_SHOWN)])
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     text = (
