@@ -214,7 +214,7 @@ def _settings(lake: Lake, order: Sequence[str], funnel_stages: Sequence[Mapping[
         if engines.get(name):
             stages[name]["engines"] = list(engines[name])
     values = {"recipe": lake.properties(LAST)["recipe"], "stages": stages}
-    head = "# What decided the rows of every stage's table, and the engines that worked. Paths and the like are not in it.\n"
+    head = "# What decided the rows of every stage's table, and the engines that worked; no paths.\n"
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10_000)
 
 
