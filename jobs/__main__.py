@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         from jobs.runtime.lake import explain_storage_error
 
-        place = getattr(args, "lake", None) or getattr(args, "output", None) or "what is written"
+        places = (getattr(args, name, None) for name in ("to", "lake", "output"))
+        place = next(filter(None, places), "what is written")
         explained = explain_storage_error(error, place)
         if explained:
             print(f"backprompt: {explained}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +20,8 @@ WRITERS: Final = ("translator", "generator", "back_translator")
 """Columns with the engines whose words are in a pair's instruction, or were what it was written from."""
 GIVEN: Final = "source"
 """Generator of a pair whose source holds the instruction."""
+UNKNOWN: Final = "unknown"
+"""What rows write whose source says nothing of a licence, in upper or lower case."""
 GROUP_BY: Final = ("language", "source", "license", "split", *WRITERS)
 REASON: Final = "left_out"
 _NEEDED: Final = ("pair_id", "instruction", "output", "subsource", "messages", *GROUP_BY)
@@ -122,8 +126,8 @@ def reason_left_out(
         rules.append(("instruction by the embedded rules", _is_one("generator", labels)))
     rules += _rules_of_scores(selection, pairs, where)
     if selection.has_whole_conversations:
-        last = F.element_at("messages", -1)
-        ends = (F.size("messages") > 0) & (last["role"] == "assistant") & (last["content"] == F.col("output"))
+        last = F.try_element_at("messages", F.lit(-1))
+        ends = (last["role"] == "assistant") & (last["content"] == F.col("output"))
         broken = F.col("messages").isNotNull() & ~F.coalesce(ends, F.lit(False))
         rules.append(("conversation does not end with the output", broken))
     # F.when takes the first that holds; a condition that is null does not.
@@ -141,12 +145,12 @@ def _rules_of_origin(selection: Selection, there: Sequence[Group]) -> list[tuple
         rules.append(("language not asked for", ~_is_one("language", kept)))
     if selection.excluded_languages:
         rules.append(("language excluded", _is_one("language", codes_of(selection.excluded_languages, languages))))
-    for column, option, wanted in (("source", "source", selection.sources), ("split", "split", selection.splits)):
+    for column, wanted in (("source", selection.sources), ("split", selection.splits)):
         if wanted:
             have = sorted({str(getattr(each, column)) for each in there})
             unknown = sorted(set(wanted) - set(have))
             if unknown:
-                raise BackpromptError(f"--{option} {unknown[0]}: no pair has it; there are: {', '.join(have)}")
+                raise BackpromptError(f"--{column} {unknown[0]}: no pair has it; there are: {', '.join(have)}")
             rules.append((f"{column} not asked for", ~_is_one(column, wanted)))
     return rules
 
@@ -156,12 +160,20 @@ def _rules_of_licenses(selection: Selection, there: Sequence[Group], book: Licen
     ids = {each: book.of(each) for each in written}
     rules = []
     if selection.licenses:
-        wanted = {option: _meant("license", option, written, book) for option in selection.licenses}
-        allowed = {name for names in wanted.values() for name in names}
-        kept = [each for each in written if {each, *(ids[each] or ())} & allowed and set(ids[each] or ()) <= allowed]
+        allowed = {name for option in selection.licenses for name in _meant(option, written, book)}
+        if not allowed & {name for each in written for name in (each, *(ids[each] or ()))}:
+            raise BackpromptError(
+                f"--license {', '.join(selection.licenses)}: no pair has it; there are: {', '.join(written)}"
+            )
+        kept = [each for each in written if each in allowed or (ids[each] and set(ids[each] or ()) <= allowed)]
         rules.append(("licence not asked for", ~_is_one("license", kept)))
     for option in selection.excluded_licenses:
-        names = _meant("exclude-license", option, written, book)
+        names = _meant(option, written, book)
+        if not names and option.lower() != UNKNOWN:
+            raise BackpromptError(
+                f"--exclude-license {option}: it is no licence of conf/licenses.yaml, and no pair has it; there are: "
+                f"{', '.join(written)}"
+            )
         gone = [each for each in written if {each, *(ids[each] or ())} & names]
         rules.append((f"licence {option} excluded", _is_one("license", gone)))
     if selection.is_commercial:
@@ -171,8 +183,8 @@ def _rules_of_licenses(selection: Selection, there: Sequence[Group], book: Licen
         rules.append(("licence of the text forbids changes", _is_one("license", fixed)))
         labels = sorted({label for each in there for label in each.writers})
         shut = [label for label in labels if book.forbids_business(_model_ids(label, book))]
-        by_models = [_is_one(column, shut) for column in WRITERS]
-        rules.append(("licence of a model forbids commercial use", by_models[0] | by_models[1] | by_models[2]))
+        by_model = functools.reduce(operator.or_, (_is_one(column, shut) for column in WRITERS))
+        rules.append(("licence of a model forbids commercial use", by_model))
     return rules
 
 
@@ -181,13 +193,9 @@ def _model_ids(label: str, book: LicenseBook) -> tuple[str, ...]:
     return () if terms is None or terms.license is None or terms.is_output_free else (terms.license,)
 
 
-def _meant(option: str, asked: str, written: Iterable[str], book: LicenseBook) -> set[str]:
-    """Return what a user's name of a licence stands for: its id, or what rows write."""
-    as_written = {each for each in written if each.lower() == asked.lower()}
-    ids = set(book.of(asked) or ())
-    if not as_written and not ids & {key for each in written for key in book.of(each) or ()}:
-        raise BackpromptError(f"--{option} {asked}: no pair has it; there are: {', '.join(written)}")
-    return as_written | ids
+def _meant(asked: str, written: Iterable[str], book: LicenseBook) -> set[str]:
+    """Return what a user's name of a licence stands for: its id, and what rows write."""
+    return {each for each in written if each.lower() == asked.lower()} | set(book.of(asked) or ())
 
 
 def _rules_of_scores(selection: Selection, pairs: DataFrame, where: str) -> list[tuple[str, Column]]:

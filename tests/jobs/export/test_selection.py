@@ -40,6 +40,7 @@ def table(spark):
         (Selection(licenses=("MIT", "Apache-2.0")), 1, {"licence not asked for": 23}),
         (Selection(licenses=("CC BY-NC 4.0, MIT",)), 1, {"licence not asked for": 23}),
         (Selection(excluded_licenses=("MIT",)), 21, STAND_INS | {"licence MIT excluded": 1}),
+        (Selection(excluded_licenses=("unknown", "CC-BY-ND-4.0")), 22, STAND_INS),
         (Selection(minima={"translation_quality": 0.6}), 9, STAND_INS | {
             "translation_quality not scored": 3, "translation_quality below 0.6": 10}),
         (Selection(maxima={"translation_quality": 0.6}, is_unscored_kept=True), 14, STAND_INS | {
@@ -52,6 +53,18 @@ def test_filters(table, selection, kept, reasons):
 
     assert sum(each.pairs for each in found if each.left_out is None) == kept
     assert left_out(found) == reasons
+
+
+def test_licences_that_nobody_knows_are_named(table):
+    for selection, problem in (
+        (
+            Selection(licenses=("GPL-3.0",)),
+            r"--license GPL-3.0: no pair has it; there are: Apache-2.0, CC BY-NC 4.0, MIT",
+        ),
+        (Selection(excluded_licenses=("mti",)), r"--exclude-license mti: it is no licence of conf/licenses.yaml"),
+    ):
+        with pytest.raises(BackpromptError, match=problem):
+            reason_left_out(selection, table.pairs, table.groups, BOOK, "table pairs")
 
 
 def test_a_conversation_that_ends_otherwise_is_left_out_of_the_chat_form(spark):
