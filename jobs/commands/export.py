@@ -120,7 +120,6 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
         fingerprints={name: lake.properties(name)["fingerprint"] for name in order},
         recipe_hash=hashlib.sha256(recipe.encode()).hexdigest() if recipe is not None else None,
         table_version=table_version,
-        has_stand_ins=asked.has_stand_ins,
         versions=_versions(),
     )
     target.write("recipe/settings.yaml", _settings(lake, order, facts.stages))

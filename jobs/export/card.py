@@ -12,7 +12,7 @@ import yaml
 from jobs.export.forms import DEFAULT, Form, Layout, Size, patterns
 from jobs.export.licenses import License, LicenseBook
 from jobs.export.names import ExportLanguage, dataset_name
-from jobs.export.selection import GIVEN, Group
+from jobs.export.selection import GIVEN, Group, is_stand_in
 from jobs.export.storage import TAG
 from jobs.export.writer import Written
 from jobs.runtime.errors import BackpromptError
@@ -73,8 +73,6 @@ class CardFacts:
     recipe_hash: str | None
     """sha256 of the recipe's file, if it is in the export."""
     table_version: int
-    has_stand_ins: bool
-    """Whether the user allowed pairs whose instruction the embedded rules wrote."""
     versions: Mapping[str, str]
 
     @property
@@ -420,7 +418,7 @@ def _limits(facts: CardFacts) -> str:
         "there.",
         "Near-duplicates are found by their wording; a translation of a text is none.",
     ]
-    if facts.has_stand_ins and any(each.generator.startswith("template-") for each in facts.kept):
+    if any(is_stand_in(each.generator) for each in facts.kept):
         limits.insert(0, "**A part of the instructions was put together by rules**, to show the job: not for training.")
     if facts.form != "extended":
         limits.append("The form has no scores and no addresses; the extended form has both.")

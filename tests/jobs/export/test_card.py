@@ -58,7 +58,6 @@ FACTS = CardFacts(
     fingerprints={"documents": "0123456789abcdef", "pairs": "fedcba9876543210"},
     recipe_hash="ab" * 32,
     table_version=3,
-    has_stand_ins=False,
     versions={"backprompt": "1.0", "pyspark": "4.1.2"},
 )
 
@@ -117,6 +116,12 @@ def test_a_card_of_given_pairs_alone_says_no_machine_wrote():
     text = card(facts)
     assert "None: every instruction is its source's own." in text
     assert "written by a machine, most" not in text
+
+
+def test_instructions_by_rules_are_a_limit():
+    warning = "**A part of the instructions was put together by rules**"
+    assert warning not in card(FACTS)
+    assert warning in card(replace(FACTS, groups=[replace(each, left_out=None) for each in GROUPS]))
 
 
 def test_without_an_account_of_runs_the_funnel_is_labelled():
