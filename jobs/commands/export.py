@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pyspark.sql import DataFrame
 from rich.console import Console
 
 from jobs.commands.funnel import funnel
@@ -79,28 +80,22 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
     book = _book(request)
     api = hub.open_hub(request.push, request.to) if request.push else None
     recipe = _recipe(lake, request.recipe)
+    target = open_target(lake.spark, request.to, request.is_replaced)
+    target.check()
     # One version of the table, so that what is counted is what is written, whoever writes the lake meanwhile.
     table_version = lake.version(LAST)
-    pairs, where = lake.read(LAST, version=table_version), f"table {LAST} of {lake}"
-    selection.check_columns(pairs, where)
-    asked = replace(request.selection, has_whole_conversations=request.form == "chat")
-    reason = selection.reason_left_out(asked, pairs, selection.groups(pairs), book, where)
-    groups = selection.groups(pairs, reason)
+    pairs, groups = _selected(lake, request, book, table_version)
     kept = [each for each in groups if each.left_out is None]
-    if not kept:
-        raise BackpromptError(_nothing_left(lake, groups))
-    selection.check_terms(kept, book)
     languages = names.export_languages(
         {each.language for each in kept}, request.has_glotlid_codes, request.language_names
     )
     kinds = names.source_kinds(json.loads(lake.properties(FIRST).get("settings", "{}")) if lake.exists(FIRST) else {})
-    rows = forms.to_form(pairs.where(reason.isNull()), request.form, Naming(_kinds_of(kept, kinds), languages))
+    rows = forms.to_form(pairs, request.form, Naming(_kinds_of(kept, kinds), languages))
     configs = forms.config_names(languages, request.layout)
     sizes: dict[tuple[str, str], Size] = {}
     for (language, split), size in forms.sizes(rows).items():
         key = configs[language], split
         sizes[key] = sizes.get(key, Size()) + size
-    target = open_target(lake.spark, request.to, request.is_replaced)
     target.begin()
     written = writer.write(rows, target, request.form, request.layout, configs, sizes, request.bounds)
     order = tables_in_order(lake)
@@ -140,6 +135,20 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
         left_out(groups),
         address,
     )
+
+
+def _selected(lake: Lake, request: ExportRequest, book: LicenseBook, version: int) -> tuple[DataFrame, list[Group]]:
+    """Return the pairs that the export has, and the groups of all."""
+    pairs, where = lake.read(LAST, version=version), f"table {LAST} of {lake}"
+    selection.check_columns(pairs, where)
+    asked = replace(request.selection, has_whole_conversations=request.form == "chat")
+    reason = selection.reason_left_out(asked, pairs, selection.groups(pairs), book, where)
+    groups = selection.groups(pairs, reason)
+    kept = [each for each in groups if each.left_out is None]
+    if not kept:
+        raise BackpromptError(_nothing_left(lake, groups))
+    selection.check_terms(kept, book)
+    return pairs.where(reason.isNull()), groups
 
 
 def print_exported(out: Console, done: Exported) -> None:
@@ -221,7 +230,7 @@ def _versions() -> dict[str, str]:
     found = {}
     for name in _OWN_PACKAGES:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
             found[name] = "(not installed)"
     return found

@@ -26,7 +26,7 @@ class License(Settings):
     url: str | None = None
     obligations: str = Field(min_length=1)
     """What it asks of who uses the texts, or what the model wrote."""
-    hub: str | None = None
+    hub: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.+-]*$")
     """Its id on the Hugging Face Hub; null: a card says ``other``."""
     aliases: tuple[str, ...] = ()
     """Other ways in which sources write it."""

@@ -34,8 +34,8 @@ class Target(ABC):
     def staged(self) -> str:
         """Return the folder that Spark writes."""
 
-    def begin(self) -> None:
-        """Clear what a killed export has left.
+    def check(self) -> None:
+        """Make sure that an export may be written here.
 
         Raises:
             BackpromptError: if something is there that must not be replaced.
@@ -50,7 +50,14 @@ class Target(ABC):
                     f"--to {self.location} holds something that is no export, which --overwrite does not replace: "
                     "choose another folder, or empty it yourself"
                 )
-        self._clear()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Clear what a killed export has left.
+
+        Raises:
+            BackpromptError: if nothing can be written here.
+        """
 
     @abstractmethod
     def files(self) -> list[tuple[str, int]]:
@@ -73,9 +80,6 @@ class Target(ABC):
 
     @abstractmethod
     def _is_export(self) -> bool: ...
-
-    @abstractmethod
-    def _clear(self) -> None: ...
 
 
 def open_target(spark: SparkSession, location: str, is_replaced: bool) -> Target:
@@ -139,7 +143,8 @@ class LocalTarget(Target):
         card = self._target / CARD
         return card.is_file() and _is_card(card.read_bytes()[:_HEAD_BYTES].decode("utf-8", "replace"))
 
-    def _clear(self) -> None:
+    def begin(self) -> None:
+        """Make the folder beside the target, empty; the target itself stays until the end."""
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             if self._beside.exists():
@@ -225,8 +230,8 @@ class UrlTarget(Target):
             stream.close()
         return _is_card(head.decode("utf-8", "replace"))
 
-    def _clear(self) -> None:
-        # The card first: from here on what is left of the old export is none.
+    def begin(self) -> None:
+        """Delete the old export, its card first: from then on what is left of it is none."""
         for path in (f"{self.location}/{CARD}", self.location, self._beside):
             self._fs.delete(self._path(path), True)
 
