@@ -25,7 +25,6 @@ from pyspark.sql.types import (
 from jobs.export.names import REVERSED, ExportLanguage, dataset_name, reversed_part
 from jobs.export.selection import GIVEN
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.schema import MESSAGES
 
 Form = Literal["muri", "extended", "chat"]
 Layout = Literal["languages", "flat"]
@@ -97,7 +96,7 @@ def _conversation() -> Column:
         return F.struct(F.lit(role).alias("role"), F.col(content).alias("content"))
 
     single = F.array(turn("user", "instruction"), turn("assistant", "output"))
-    return F.coalesce(F.col("messages"), single.cast(MESSAGES))
+    return F.coalesce(F.col("messages"), single)
 
 
 def _by_source(naming: Naming, is_part: bool) -> Column:
