@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -487,7 +488,9 @@ def _limits(option: str, items: Sequence[str]) -> dict[str, float]:
         try:
             limits[name] = float(value)
         except ValueError:
-            raise BackpromptError(f"{option} {item}: {value!r} is no number") from None
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise BackpromptError(f"{option} {item}: {value!r} is no number")
     return limits
 
 

@@ -46,6 +46,7 @@ PLACE: Final = ("in_config", "in_split", "in_shard")
 DEFAULT: Final = "default"
 _RENAMED: Final = ("instruction", "output", "language", "split", "batch_id")
 _ORDER: Final = "in_order"
+_MOST_TASKS: Final = 1_000
 # Bytes a value takes in Arrow, as `datasets` counts them.
 _FIXED: Final[dict[type[DataType], tuple[str, float]]] = {
     IntegerType: ("int32", 4),
@@ -87,7 +88,7 @@ def to_form(pairs: DataFrame, form: Form, naming: Naming) -> DataFrame:
         columns |= {"glotlid_language": F.col("language")}
         columns |= {name: F.col(name) for name in pairs.columns if name not in _RENAMED}
     if form == "chat":
-        columns = {"messages": _conversation(), "dataset_name": muri["dataset_name"], "language": muri["language"]}
+        columns = {name: _conversation() if name == "messages" else muri[name] for name in CHAT_COLUMNS}
     return pairs.select(*(value.alias(name) for name, value in (keys | columns).items()))
 
 
@@ -168,9 +169,6 @@ def placed(rows: DataFrame, languages: Mapping[str, str], shards: Mapping[tuple[
     tasks = min(sum(shards.values()), _MOST_TASKS)
     together = dealt.repartition(tasks, *PLACE).sortWithinPartitions(*PLACE, _ORDER, "of_pair")
     return together.drop("of_pair", "of_language", "of_split", "shards", _ORDER)
-
-
-_MOST_TASKS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,7 @@ def bad(spark, tmp_path_factory):
         ("--min hate_score=0.5", r"4 hate_score not scored"),
         ("--min beauty=0.5", r"--min beauty: table pairs of .* has no such score; it has .*hate_score"),
         ("--min hate_score=much", r"'much' is no number"),
+        ("--max hate_score=nan", r"'nan' is no number"),
         ("--language xyz", r"No pair has the language 'xyz'; there are: cat_Latn, xxa_Latn"),
         ("--source web", r"--source web: no pair has it; there are: a, b, c, d, e"),
         ("--license MIT", r"--license MIT: no pair has it; there are: CC-BY-SA-4.0, unknown"),
