@@ -71,7 +71,7 @@ def make_lake(folder: Path, pairs: int) -> None:
         "generator": F.lit("openai:mistralai/Mixtral-8x7B-Instruct-v0.1"),
         "back_translator": F.lit("ctranslate2-4.8.5:google/madlad400-3b-mt:int8"),
         "translation_quality": F.pmod(F.xxhash64("id"), 100) / 100,
-        "flagged_words": F.array().cast("array<string>"),
+        "flagged_words": F.array(),
         "output_chars": F.lit(0),
         "batch_id": F.lit(0).cast("long"),
     }
