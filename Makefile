@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 
-.PHONY: help run test lint fmt type bench bench-texts bench-dedup bench-engines soak dist languages clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-texts bench-dedup bench-engines bench-export soak dist languages clean \
+  setup setup-dev apertium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and a
 	$(BIN)/python -m benchmarks.near_duplicates --sizes 500000 --hot 200000 --tools ours --work $(BENCH)
 	$(BIN)/python -m benchmarks.near_duplicates.increment --documents 1000000 --no-truth --work $(BENCH)
 	$(BIN)/python -m benchmarks.increment --documents 32000
+
+bench-export: setup-dev ## Export a million generated pairs and measure the memory
+	$(BIN)/python -m benchmarks.export --forms muri extended chat --work $(BENCH)/export
 
 bench-engines: setup-dev ## Measure translation against the obvious calls of transformers, on this machine's CPU
 	$(BIN)/python -m benchmarks.engines --texts 200 --arrow-rows 100 --rounds 2

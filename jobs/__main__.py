@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         from jobs.runtime.lake import explain_storage_error
 
-        place = getattr(args, "lake", None) or getattr(args, "output", None) or "what is written"
+        places = (getattr(args, name, None) for name in ("to", "lake", "output"))
+        place = next(filter(None, places), "what is written")
         explained = explain_storage_error(error, place)
         if explained:
             print(f"backprompt: {explained}", file=sys.stderr)
@@ -185,6 +187,76 @@ def _parser() -> argparse.ArgumentParser:
         "--trial", type=_positive, metavar="N", help="send N documents through; show them, the speed, and an estimate"
     )
     command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add("export", _export, "Write the pairs as a data set for the Hugging Face Hub's tools.", lake)
+    command.add_argument("--to", required=True, metavar="FOLDER", help="folder or URL of the data set")
+    command.add_argument(
+        "--format", choices=["muri", "extended", "chat"], default="muri",
+        help="MURI-IT's columns; these with lineage and scores; or conversations as JSON lines (default: muri)",
+    )  # fmt: skip
+    command.add_argument(
+        "--layout", choices=["languages", "flat"], default="languages",
+        help="a folder and config a language and one of all, or one of all alone (default: languages)",
+    )  # fmt: skip
+    command.add_argument(
+        "--language-codes", choices=["muri", "glotlid"], default="muri",
+        help="column language: MURI-IT's ara, or the lake's arb_Arab (default: muri)",
+    )  # fmt: skip
+    for option, text in (
+        ("--language", "only these languages: arb_Arab, or ara for all its members"),
+        ("--exclude-language", "all but these languages"),
+        ("--source", "only these sources"),
+        ("--split", "only these splits"),
+    ):
+        command.add_argument(option, action="append", default=[], metavar="NAME,...", help=text)
+    for option, text in (
+        ("--license", "only texts under this licence; may be repeated"),
+        ("--exclude-license", "no texts under this licence; may be repeated"),
+    ):
+        command.add_argument(option, action="append", default=[], metavar="LICENCE", help=text)
+    command.add_argument(
+        "--commercial", action="store_true",
+        help="leave out what a licence of a text or model keeps from commercial use or changes",
+    )  # fmt: skip
+    command.add_argument(
+        "--min", action="append", default=[], metavar="SCORE=VALUE", help="least value: translation_quality=0.7"
+    )
+    command.add_argument("--max", action="append", default=[], metavar="SCORE=VALUE", help="greatest value")
+    command.add_argument("--keep-unscored", action="store_true", help="keep pairs that lack a score of --min or --max")
+    command.add_argument(
+        "--allow-stand-in", action="store_true", help="keep instructions that the embedded rules wrote"
+    )
+    command.add_argument("--licenses", metavar="FILE", help="more licences and models, as in conf/licenses.yaml")
+    command.add_argument(
+        "--license-note", action="append", default=[], metavar="LICENCE=TEXT", help="what a licence obliges to"
+    )
+    command.add_argument(
+        "--model-license",
+        action="append",
+        default=[],
+        metavar="MODEL=LICENCE",
+        help="licence of a model; * for anything",
+    )
+    command.add_argument(
+        "--language-name", action="append", default=[], metavar="CODE=NAME", help="English name of a language"
+    )
+    command.add_argument("--title", help="name of the data set in its card")
+    command.add_argument("--recipe", help="put this recipe, by which the lake was made, into the data set")
+    command.add_argument(
+        "--max-shard-rows", type=_positive, default=500_000, metavar="N", help="most rows of a file (default 500000)"
+    )
+    command.add_argument(
+        "--max-shard-mb",
+        type=_positive,
+        default=500,
+        metavar="N",
+        help="about most MB of texts in a file (default 500)",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace the data set at --to")
+    command.add_argument(
+        "--push", metavar="ORGANISATION/NAME", help="upload it to the Hugging Face Hub, as HF_TOKEN says"
+    )
+    command.add_argument("--public", action="store_true", help="make a repository that --push creates public")
 
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
@@ -364,6 +436,64 @@ def _check_engines(args: argparse.Namespace, log_file: Path | None) -> int:
     return 0 if report.is_usable else 1
 
 
+def _export(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands.export import ExportRequest, export, print_exported
+    from jobs.export.forms import ShardBounds
+    from jobs.export.selection import Selection
+
+    if args.public and not args.push:
+        raise BackpromptError("--public says how --push creates a repository: add --push ORGANISATION/NAME")
+    chosen = Selection(
+        languages=_listed(args.language),
+        excluded_languages=_listed(args.exclude_language),
+        sources=_listed(args.source),
+        splits=_listed(args.split),
+        licenses=tuple(args.license),
+        excluded_licenses=tuple(args.exclude_license),
+        is_commercial=args.commercial,
+        minima=_limits("--min", args.min),
+        maxima=_limits("--max", args.max),
+        is_unscored_kept=args.keep_unscored,
+        has_stand_ins=args.allow_stand_in,
+    )
+    request = ExportRequest(
+        to=args.to,
+        form=args.format,
+        layout=args.layout,
+        has_glotlid_codes=args.language_codes == "glotlid",
+        selection=chosen,
+        licenses=args.licenses,
+        license_notes=dict(_setting(item, "--license-note") for item in args.license_note),
+        model_licenses=dict(_setting(item, "--model-license") for item in args.model_license),
+        language_names=dict(_setting(item, "--language-name") for item in args.language_name),
+        title=args.title,
+        recipe=args.recipe,
+        bounds=ShardBounds(args.max_shard_rows, args.max_shard_mb << 20),
+        is_replaced=args.overwrite,
+        push=args.push,
+        is_public=args.public,
+    )
+    print_exported(console(), export(_lake_that_is(args, log_file), request))
+    return 0
+
+
+def _listed(items: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
+
+
+def _limits(option: str, items: Sequence[str]) -> dict[str, float]:
+    limits = {}
+    for item in items:
+        name, value = _setting(item, option)
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise BackpromptError(f"{option} {item}: {value!r} is no number")
+    return limits
+
+
 def _recipes(_args: argparse.Namespace, _log_file: Path | None) -> int:
     from jobs.commands.recipes import print_recipes
 
@@ -399,10 +529,10 @@ def _lake_that_is(args: argparse.Namespace, log_file: Path | None) -> Lake:
     return lake
 
 
-def _setting(text: str) -> tuple[str, str]:
+def _setting(text: str, option: str = "--conf") -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise BackpromptError(f"--conf {text}: write KEY=VALUE")
+        raise BackpromptError(f"{option} {text}: write KEY=VALUE")
     return key.strip(), value.strip()
 
 

@@ -28,6 +28,7 @@ if "BACKPROMPT_APERTIUM" not in os.environ and (ROOT / ".apertium").is_dir():
 # Files whose tests look at the same lake: in one process, so that it is made once.
 _ON_ONE_LAKE = {
     "tests/e2e/test_demo.py": "finished",
+    "tests/e2e/test_export.py": "finished",
     "tests/e2e/test_notebook.py": "finished",
     "tests/test_readme.py": "finished",
     "tests/e2e/test_determinism.py": "small",

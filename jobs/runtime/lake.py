@@ -96,18 +96,29 @@ class Lake:
             return bool(self.spark.catalog.tableExists(self.location + "." + table))
         return bool(DeltaTable.isDeltaTable(self.spark, self._path(table)))
 
-    def read(self, table: str, schema: StructType | None = None) -> DataFrame:
-        """Return a table; with ``schema``, checked against it.
+    def read(self, table: str, schema: StructType | None = None, version: int | None = None) -> DataFrame:
+        """Return a table; with ``schema``, checked against it; with ``version``, as it was then, whatever is written.
 
         Raises:
             BackpromptError: if the table is not there or its columns differ.
         """
         if not self.exists(table):
             raise BackpromptError(f"Lake {self.location} has no table {table!r}. It is made by 'backprompt run'.")
-        frame = self._frame(table)
+        frame = self._frame(table, version)
         if schema is not None:
             check_schema(frame.schema, schema, f"table {table} of {self.location}")
         return frame
+
+    def version(self, table: str) -> int:
+        """Return the number of the table's newest version.
+
+        Raises:
+            BackpromptError: if the table is not there.
+        """
+        if not self.exists(table):
+            raise BackpromptError(f"Lake {self.location} has no table {table!r}. It is made by 'backprompt run'.")
+        (newest,) = self.delta(table).history(1).select("version").collect()
+        return int(newest["version"])
 
     def ensure(
         self, table: str, schema: StructType, properties: Mapping[str, str], partition_by: Sequence[str] = ("language",)
@@ -211,10 +222,11 @@ class Lake:
     def _path(self, table: str) -> str:
         return f"{self.location}/{table}"
 
-    def _frame(self, table: str) -> DataFrame:
-        if self.is_catalog:
-            return self.spark.table(self.sql_name(table))
-        return self.spark.read.format("delta").load(self._path(table))
+    def _frame(self, table: str, version: int | None) -> DataFrame:
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.table(self.sql_name(table)) if self.is_catalog else reader.load(self._path(table))
 
     def _define(
         self,

@@ -1,7 +1,11 @@
-"""A stand-in for the Hugging Face Hub: as much of its API as listing and reading a data set's files takes."""
+"""A stand-in for the Hugging Face Hub: as much of its API as a data set's files take, to be listed, read and uploaded.
+
+Uploaded files are taken as plain ones, in the commit itself. The real Hub has large ones sent to its storage first.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -19,6 +23,14 @@ class HubServer:
     def __init__(self, files: dict[str, bytes], gated: tuple[str, ...] = ()) -> None:
         self.files, self.gated = files, gated
         self.asked: list[str] = []
+        self.repositories: dict[str, dict[str, object]] = {}
+        """What uploads have created: how, by name."""
+        self.commits: list[tuple[str, list[str], list[str]]] = []
+        """Of uploads: message, files added, files deleted."""
+        self.refuses: str | None = None
+        """What is wrong with every card, if anything."""
+        self.broken_after: int | None = None
+        """After so many commits the server fails."""
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,11 +57,14 @@ class HubServer:
     def answer(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0)).decode()
         path = unquote(urlparse(request.path).path)
+        if request.command == "POST" and (answered := self.upload(request, path, body)) is not None:
+            return self.send(request, *answered)
         if found := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/revision/[^/]+)?", path):
             return self.described(request, found[1])
         if found := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/[^/]+/?(.*)", path):
             inside = [each for each in self.entries(found[1]) if each["path"].startswith(f"{found[2]}/".lstrip("/"))]
-            return self.send(request, inside) if inside else self.missing(request, "EntryNotFound")
+            is_there = inside or (found[1] in self.repositories and not found[2])
+            return self.send(request, inside) if is_there else self.missing(request, "EntryNotFound")
         if found := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/paths-info/[^/]+", path):
             asked = json.loads(body)["paths"] if body.startswith("{") else []
             return self.send(request, [each for each in self.entries(found[1]) if each["path"] in asked])
@@ -57,8 +72,45 @@ class HubServer:
             return self.content(request, f"{found[1]}/{found[2]}")
         return self.missing(request, "RepoNotFound")
 
+    def upload(self, request, path, body):
+        """Answer what an upload asks; None for anything else."""
+        if path == "/api/validate-yaml":
+            return ({"errors": [{"message": self.refuses}]}, 400) if self.refuses else ({"errors": [], "warnings": []},)
+        if request.headers.get("Authorization") != "Bearer right" and ("/repos/" in path or "/commit/" in path):
+            return {"error": "Invalid username or password."}, 401
+        if path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            if name in self.repositories:
+                return {"error": "You already created this dataset repo", "url": f"{self.address}/datasets/{name}"}, 409
+            self.repositories[name] = asked
+            return ({"url": f"{self.address}/datasets/{name}", "name": name},)
+        if re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/preupload/[^/]+", path):
+            files = json.loads(body)["files"]
+            return ({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]},)
+        if found := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/commit/[^/]+", path):
+            if self.broken_after is not None and len(self.commits) >= self.broken_after:
+                return {"error": "out of order"}, 400
+            return (self.commit(found[1], [json.loads(line) for line in body.splitlines()]),)
+        return None
+
+    def commit(self, name, operations):
+        message, added, deleted = "", [], []
+        for each in operations:
+            value = each["value"]
+            if each["key"] == "header":
+                message = value["summary"]
+            elif each["key"] == "file":
+                self.files[f"{name}/{value['path']}"] = base64.b64decode(value["content"])
+                added.append(value["path"])
+            elif each["key"] == "deletedFile":
+                del self.files[f"{name}/{value['path']}"]
+                deleted.append(value["path"])
+        self.commits.append((message, added, deleted))
+        return {"commitUrl": f"{self.address}/datasets/{name}/commit/{COMMIT}", "commitOid": COMMIT, "success": True}
+
     def described(self, request, name):
-        if not any(path.startswith(f"{name}/") for path in self.files):
+        if name not in self.repositories and not any(path.startswith(f"{name}/") for path in self.files):
             return self.missing(request, "RepoNotFound")
         return self.send(request, {"id": name, "sha": COMMIT, "private": False, "gated": False, "tags": []})
 
