@@ -31,7 +31,15 @@ class Point(_Model):
 
     value: int
     label: _Text
+    """What stands on the button."""
     meaning: _Text
+    short: str = ""
+    """A word or two for a point whose label is a number."""
+
+    @property
+    def explanation(self) -> str:
+        """All that is said of the point besides its label."""
+        return f"{self.short}: {self.meaning}" if self.short else self.meaning
 
 
 class Figure(_Model):

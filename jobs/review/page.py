@@ -62,7 +62,7 @@ def language_name(code: str) -> str:
 
 def _start_page(site: Site, name: str, language: str) -> None:
     words, guideline = site.texts.page, site.texts.guideline
-    ui.add_css(read_conf("review/page.css"))
+    _style()
 
     def begin() -> None:
         reviewer = tidy_name(who.value or "")
@@ -100,7 +100,7 @@ class ReviewPage:
         self._buttons: dict[tuple[str, int], ui.element] = {}
         self._meanings: dict[str, ui.label] = {}
         self._questions: list[ui.element] = []
-        ui.add_css(read_conf("review/page.css"))
+        _style()
         ui.keyboard(on_key=self._on_key, repeating=False, ignore=["input", "select", "textarea"])
         self._help = self._make_help()
         with ui.element("main").classes("bp-page"):
@@ -150,7 +150,7 @@ class ReviewPage:
                             with ui.element("dt"):
                                 ui.label(point.label)
                             with ui.element("dd"):
-                                ui.label(point.meaning)
+                                ui.label(point.explanation)
                 with ui.element("p").classes("bp-quiet"):
                     ui.label(self._words["keys"])
             ui.button(self._words["close"], on_click=dialog.close).props("flat no-caps")
@@ -171,9 +171,9 @@ class ReviewPage:
                     with ui.element("section"):
                         self._make_questions(review)
             else:
-                left, right = (item.other, item.pair) if self._is_swapped else (item.pair, item.other)
+                first, second = (item.other, item.pair) if self._is_swapped else (item.pair, item.other)
                 with ui.element("div").classes("bp-sides"):
-                    for heading, pair in ((self._words["left"], left), (self._words["right"], right)):
+                    for heading, pair in ((self._words["first"], first), (self._words["second"], second)):
                         with ui.element("article").classes("bp-side"):
                             with ui.element("h2"):
                                 ui.label(heading)
@@ -239,14 +239,15 @@ class ReviewPage:
     def _make_point(self, criterion: Criterion, point: Point, key: int) -> ui.element:
         button = ui.element("button").classes("bp-point")
         button.props("type=button role=radio").props(f'aria-label="{_attribute(point.label)}"')
-        button.props(f'title="{_attribute(point.meaning)}"')
+        button.props(f'title="{_attribute(point.explanation)}"')
         with button:
             with ui.element("span"):
                 ui.label(point.label).style("display: inline")
             if point.label != str(key):
                 with ui.element("small").props("aria-hidden=true"):
                     ui.label(str(key)).style("display: inline")
-        button.on("click", lambda: self._mark(criterion, point.value))
+        # Not the question's own click too, which would take the choice back to it.
+        button.on("click.stop", lambda: self._mark(criterion, point.value))
         return button
 
     def _update(self) -> None:
@@ -257,7 +258,7 @@ class ReviewPage:
             for point in criterion.points:
                 is_chosen = point.value == chosen
                 self._buttons[criterion.name, point.value].props(f"aria-checked={'true' if is_chosen else 'false'}")
-            meaning = next((point.meaning for point in criterion.points if point.value == chosen), "")
+            meaning = next((point.explanation for point in criterion.points if point.value == chosen), "")
             self._meanings[criterion.name].set_text(meaning or _scale(criterion))
             self._questions[number].classes(remove="bp-current")
         self._questions[self._current].classes(add="bp-current")
@@ -363,6 +364,11 @@ class ReviewPage:
             await self._mark(criterion, criterion.points[int(digit) - 1].value)
 
 
+def _style() -> None:
+    ui.add_css(read_conf("review/page.css"))
+    ui.colors(primary="#1565c0")
+
+
 def _tell(guideline: Guideline) -> None:
     with ui.element("h1"):
         ui.label(guideline.title)
@@ -386,10 +392,8 @@ def _text(text: Text, language: str, words: Mapping[str, Any]) -> ui.label:
 
 def _scale(criterion: Criterion) -> str:
     """Name the ends of a scale that is not marked yet."""
-    first, last = criterion.points[0], criterion.points[-1]
-    if first.label == str(first.value):
-        return f"{first.label}: {first.meaning} {last.label}: {last.meaning}"
-    return ""
+    ends = criterion.points[0], criterion.points[-1]
+    return " · ".join(f"{point.label}: {point.short}" for point in ends if point.short)
 
 
 def _attribute(text: str) -> str:

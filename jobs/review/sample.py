@@ -190,7 +190,7 @@ def _of_two_documents(
 
 
 def is_swapped(item: Item, reviewer: str, seed: int) -> bool:
-    """Say whether the other pair stands on the left for this reviewer: for half of all items, drawn with the seed."""
+    """Say whether the other pair is A for this reviewer: it is for half of all items, drawn with the seed."""
     return position(f"{reviewer}{SEPARATOR}{item.shown_hash}", seed) < 0.5
 
 

@@ -239,7 +239,7 @@ REVIEWS: Final = _columns(
     ("source", _STRING, False),  # of the pair
     ("other_pair_id", _STRING, True),  # compare: what it was compared with
     ("compared_with", _STRING, True),  # compare: where that is from; see jobs.review.sample.Sides
-    ("is_swapped", BooleanType(), True),  # compare: the other pair stood on the left
+    ("is_swapped", BooleanType(), True),  # compare: the other pair was A
     ("shown_hash", _STRING, False),  # sha256 of the texts shown, hex: a mark is about these and no other
     ("seed", _LONG, False),  # of the sample
     ("marks", MapType(_STRING, _INT, False), False),  # by criterion; compare: 1 where the pair is better than the other
