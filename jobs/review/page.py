@@ -83,7 +83,7 @@ def _start_page(site: Site, name: str, language: str) -> None:
         chosen = language if language in options else next(iter(options)) if len(options) == 1 else None
         which = ui.select(options, label=words["language"], value=chosen, with_input=len(options) > 8)
         which.props("outlined").style("width: 100%; margin: 1rem 0")
-        ui.button(words["start"], on_click=begin).props("unelevated no-caps")
+        ui.button(words["start"], on_click=begin).props("outline no-caps")
 
 
 class ReviewPage:
@@ -136,7 +136,7 @@ class ReviewPage:
             self._next = ui.button(self._words["next"], on_click=lambda: self._go(self._place + 1))
         for button in (self._previous, self._open):
             button.props("flat no-caps")
-        self._next.props("unelevated no-caps")
+        self._next.props("outline no-caps")
 
     def _make_help(self) -> ui.dialog:
         with ui.dialog() as dialog, ui.card():
@@ -328,8 +328,7 @@ class ReviewPage:
         number = self._criteria.index(criterion)
         self._current = min(number + 1, len(self._criteria) - 1)
         review = self._review
-        swapped = self._is_swapped if self._item.other else None
-        await self._save(replace(review, marks={**review.marks, criterion.name: stored}, is_swapped=swapped))
+        await self._save(replace(review, marks={**review.marks, criterion.name: stored}))
 
     async def _comment(self, item: Item, comment: str) -> None:
         review = self._site.store.get(self._reviewer, item)
@@ -337,7 +336,8 @@ class ReviewPage:
             await self._save(replace(review, comment=comment))
 
     async def _save(self, review: Review) -> None:
-        saved = asyncio.wrap_future(self._site.store.save(review))
+        swapped = is_swapped(review.item, self._reviewer, self._site.seed) if review.item.other else None
+        saved = asyncio.wrap_future(self._site.store.save(replace(review, is_swapped=swapped)))
         self._unsaved += 1
         self._update()
         try:
@@ -366,7 +366,6 @@ class ReviewPage:
 
 def _style() -> None:
     ui.add_css(read_conf("review/page.css"))
-    ui.colors(primary="#1565c0")
 
 
 def _tell(guideline: Guideline) -> None:

@@ -73,10 +73,14 @@ def make_server(site: Site, host: str) -> uvicorn.Server:
 
 
 def serve(site: Site, host: str, listener: socket.socket, is_ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then save what waits."""
-    server = make_server(site, host)
-    is_ready()
+    """Serve until SIGINT or SIGTERM, then save what waits.
+
+    Raises:
+        BackpromptError: if that cannot be saved.
+    """
     try:
+        server = make_server(site, host)
+        is_ready()
         server.run(sockets=[listener])
     finally:
         site.store.close()

@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 from jobs.review.guideline import Kind
 from jobs.review.sample import Item
 from jobs.runtime import maintenance
+from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import REVIEWS, REVIEWS_TABLE
 
@@ -90,7 +91,7 @@ class Store:
         self._reviews |= self._saved
         self._changed = threading.Condition()
         self._waiting: dict[tuple[str, tuple[str, str]], tuple[Review, list[Future[None]]]] = {}
-        self._is_closed = False
+        self._is_closed, self._lost = False, 0
         self.trouble = ""
         """Why the last attempt to save failed; "" where it did not."""
         self._writer = threading.Thread(target=self._write, name="reviews")
@@ -118,11 +119,20 @@ class Store:
         return saved
 
     def close(self) -> None:
-        """Save what waits, and stop; if that fails once more, what waits is lost, and said to be."""
+        """Save what waits, and stop.
+
+        Raises:
+            BackpromptError: if that fails; what waited is lost.
+        """
         with self._changed:
             self._is_closed = True
             self._changed.notify()
         self._writer.join()
+        if self._lost:
+            raise BackpromptError(
+                f"Of {self._lost} pairs, what a reviewer marked last could not be saved: {self.trouble}. It has to be "
+                "marked again; what the page called saved is saved."
+            )
 
     def _load(self, items: Mapping[tuple[str, str], Item]) -> None:
         spark, reviewing = self._lake.spark, self._reviewing
@@ -151,7 +161,9 @@ class Store:
             with self._changed:
                 batch, self._waiting = self._waiting, {}
             error = self._until_done(partial(self._append, [review for review, _ in batch.values()]))
-            if error is None:
+            if error is not None:
+                self._lost += len(batch)
+            else:
                 self._saved |= {key: review for key, (review, _) in batch.items()}
             for _, saved in batch.values():
                 for each in saved:
