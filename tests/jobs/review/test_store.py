@@ -82,7 +82,7 @@ def test_what_cannot_be_saved_is_never_said_to_be(lake, items, monkeypatch):
     while not held.trouble and time.monotonic() < deadline:
         time.sleep(0.05)
     assert (held.trouble, saved.done()) == ("the disk is away", False)
-    with pytest.raises(BackpromptError, match="Of 1 pairs, .* could not be saved: the disk is away"):
+    with pytest.raises(BackpromptError, match=r"Of 1 pairs, .* could not be saved: the disk is away"):
         held.close()
     with pytest.raises(OSError, match="for good"):
         saved.result(0)
