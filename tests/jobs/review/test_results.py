@@ -36,7 +36,12 @@ def reviews_of(spark):
 
 def rows_of(observers, criterion, **values):
     return [
-        {"reviewer": f"r{number}", "pair_id": f"p{place}", "marks": {criterion: mark}, **values}
+        {
+            "reviewer": f"r{number}",
+            "pair_id": f"p{place}{values.get('language', '')}",
+            "marks": {criterion: mark},
+            **values,
+        }
         for number, marks in enumerate(observers)
         for place, mark in enumerate(marks)
         if mark is not None
@@ -49,7 +54,7 @@ def by_name(found):
 
 def test_averages_shares_and_alpha(reviews_of):
     rows = rows_of(OBSERVERS, "alignment") + rows_of([[1, 1, 0, 1]], "instruction_format", language="cat_Latn")
-    rows += rows_of([[5, 5]], "alignment", language="cat_Latn")
+    rows += rows_of([[5, 5]], "alignment", language="glg_Latn")
     # What was said first does not count, nor does it matter in which order rows come.
     changed = {"reviewer": "r0", "pair_id": "p0", "marks": {"alignment": 5}, "saved_at": START - timedelta(days=1)}
     found = by_name(summary(reviews_of([*rows, changed]).repartition(3)))

@@ -14,6 +14,8 @@ from rich.console import Console
 from jobs.commands import review
 from jobs.review import server
 from jobs.review.guideline import load_guideline
+from jobs.review.page import add_pages
+from jobs.review.sample import is_swapped
 from jobs.review.store import latest
 from jobs.runtime.schema import REVIEWS
 from tests.browser import errors_of
@@ -62,7 +64,7 @@ def served(lake):
 
 def held(lake):
     """What the table holds: marks and comment by reviewer and pair."""
-    rows = latest(lake.read("reviews", REVIEWS)).collect()
+    rows = latest(lake.read("reviews", REVIEWS).where("kind = 'muri'")).collect()
     return {(row["reviewer"], row["pair_id"]): (row["marks"], row["comment"]) for row in rows}
 
 
@@ -124,6 +126,39 @@ def test_what_is_missing_is_asked_for(browser, served):
     page.get_by_label("Your name").fill("Ana")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("Please choose a language.")).to_be_visible()
+
+
+def test_the_better_pair_is_stored_whichever_side_it_was_on(browser, lake, served):
+    wishes = review.ReviewRequest("compare", ("spa_Latn",), rows=3, seed=5, source="wikipedia", other_source="wikihow")
+    site = review.prepare(Console(file=io.StringIO()), lake, None, wishes)
+    items = site.items["spa_Latn"]
+    # A reviewer for whom both cases come.
+    name = next(name for name in map(str, range(99)) if len({is_swapped(item, name, 5) for item in items}) == 2)
+    page = browser.new_context().new_page()
+    try:
+        add_pages(site)  # in place of the others, as there is one site a process
+        page.goto(f"{served.url}review?name={name}&language=spa_Latn")
+        expected = {}
+        for place, item in enumerate(items, start=1):
+            expect(page.get_by_test_id("where")).to_have_text(f"Pair {place} of 3")
+            swapped = is_swapped(item, name, 5)
+            first = item.other if swapped else item.pair
+            expect(page.get_by_test_id("output").first).to_have_text(first.output.text)
+            expect(page.get_by_text("CC-BY-SA-4.0")).to_have_count(0)
+            page.get_by_role("radio", name="A is better" if place < 3 else "No difference").click()
+            wait_until_saved(page, 1)
+            expected[item.pair.pair_id] = 0 if place == 3 else -1 if swapped else 1
+            page.keyboard.press("ArrowRight")
+        expect(page.get_by_text("All 3 pairs are done.")).to_be_visible()
+    finally:
+        add_pages(served.site)
+        site.store.close()
+    rows = lake.read("reviews", REVIEWS).where("kind = 'compare'").collect()
+    assert {row["pair_id"]: row["marks"]["preference"] for row in rows} == expected
+    assert {row["compared_with"] for row in rows} == {"wikihow"}
+    assert {row["pair_id"]: row["is_swapped"] for row in rows} == {
+        item.pair.pair_id: is_swapped(item, name, 5) for item in items
+    }
 
 
 def test_a_name_that_points_here_is_no_way_in(browser, served):
@@ -195,7 +230,8 @@ def test_two_reviewers_a_reload_and_a_killed_server(browser, lake, served, tmp_p
     found = review.results(lake)
     out = io.StringIO()
     review.print_results(Console(file=out, width=120), found)
-    by_criterion = {each.criterion: each for each in found.results if each.language == "spa_Latn"}
+    of_muri = [each for each in found.results if each.kind == "muri"]
+    by_criterion = {each.criterion: each for each in of_muri if each.language == "spa_Latn"}
     # One pair with the marks 4 and 2, nothing else marked twice: one value each, so no better than chance.
     assert by_criterion["alignment"].alpha == 0.0
     assert "0.00" in out.getvalue()

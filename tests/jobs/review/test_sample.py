@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+from pyspark.sql import functions as F
 
 from jobs.review.sample import SHOWN_CHARS, Sides, choose, choose_comparisons, is_swapped
 from jobs.runtime.errors import BackpromptError
@@ -32,7 +33,7 @@ def test_a_reviewed_pair_stays_whatever_comes_since(pairs_of):
     before = ids(choose(pairs_of(ROWS[:20]), 7, 5))
     grown = pairs_of(ROWS)
     assert ids(choose(grown, 7, 5)) != before
-    kept = pairs_of(ROWS).where(pairs_of(ROWS)["pair_id"].isin(before)).select("pair_id")
+    kept = grown.where(F.col("pair_id").isin(before)).select("pair_id")
     assert set(ids(choose(grown, 7, 5, kept=kept))) == set(before)
 
 
