@@ -258,6 +258,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--public", action="store_true", help="make a repository that --push creates public")
 
+    command = add("review", _review, "Serve a page on which native speakers mark pairs.", lake)
+    command.add_argument(
+        "--kind", choices=["muri", "quality", "compare"], default="muri",
+        help="MURI's five criteria, X-Instruction's two questions, or two pairs side by side (default: muri)",
+    )  # fmt: skip
+    command.add_argument("--languages", metavar="A,B", help="GlotLID codes (default: all that the pairs have)")
+    command.add_argument("--rows", type=_positive, default=30, metavar="N", help="pairs of a language (default 30)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs (default 0)")
+    command.add_argument("--source", metavar="NAME", help="only pairs of this source of the recipe")
+    command.add_argument("--other", metavar="LAKE", help="compare: with the pairs of this lake")
+    command.add_argument("--other-source", metavar="NAME", help="compare: with the pairs of this source")
+    command.add_argument("--texts", metavar="FOLDER", help="translations of the files of conf/review")
+    command.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="(default: this machine alone)")
+    command.add_argument("--port", type=int, default=8080, metavar="N", help="(default 8080; 0: a free one)")
+
+    command = add("review-results", _review_results, "Show what reviewers said, and how far they agree.", lake)
+    command.add_argument("--json", action="store_true", help="print JSON")
+
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
     command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
@@ -492,6 +510,36 @@ def _limits(option: str, items: Sequence[str]) -> dict[str, float]:
         if not math.isfinite(limits[name]):
             raise BackpromptError(f"{option} {item}: {value!r} is no number")
     return limits
+
+
+def _review(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import review
+    from jobs.review import server
+    from jobs.runtime.lake import Lake
+
+    languages = tuple(filter(None, (code.strip() for code in (args.languages or "").split(","))))
+    texts = Path(args.texts) if args.texts else None
+    request = review.ReviewRequest(
+        args.kind, languages, args.rows, args.seed, args.source, args.other_source, texts, args.host, args.port
+    )
+    # Before Spark starts, so that an address that cannot be had is known at once.
+    listener = server.listen(request.host, request.port)
+    out = console()
+    out.print("Starting Spark ...", markup=False)
+    lake = _lake(args, log_file)
+    review.serve(out, lake, Lake(lake.spark, args.other) if args.other else None, request, listener)
+    return 0
+
+
+def _review_results(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import review
+
+    found = review.results(_lake(args, log_file))
+    if args.json:
+        print(review.as_json(found))
+    else:
+        review.print_results(console(), found)
+    return 0
 
 
 def _recipes(_args: argparse.Namespace, _log_file: Path | None) -> int:

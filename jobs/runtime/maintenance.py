@@ -20,6 +20,7 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST
+from jobs.runtime.schema import REVIEWS_TABLE
 from jobs.runtime.session import changed_settings
 from jobs.stages import STAGES, dedup_lines
 
@@ -34,7 +35,7 @@ LARGE_BYTES: Final = 64 << 20
 _INDEXES: Final = tuple(index_table(name) for name in (dedup_lines.STAGE.name, *INDEXED))
 _TABLES: Final = (
     *(FIRST, *STAGES, *_INDEXES, SPLITS_TABLE),
-    *(ledger.TABLE, removals.TABLE, retries.TABLE, translation_cache.TABLE, lease.TABLE),
+    *(ledger.TABLE, removals.TABLE, retries.TABLE, translation_cache.TABLE, lease.TABLE, REVIEWS_TABLE),
 )
 
 

@@ -21,7 +21,7 @@ from jobs.runtime import ledger, translation_cache
 from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import FIRST, LAST
-from jobs.runtime.schema import ROW_KEY
+from jobs.runtime.schema import REVIEWS_TABLE, ROW_KEY
 from jobs.stages import STAGES, dedup_lines
 
 TABLE: Final = "removals"
@@ -44,6 +44,7 @@ _NOT_HELD: Final = -1
 _COUNTED: Final = ("language", "rejected_for", "text_chars")
 _IS_VOID: Final = "held.doc_id = gone.doc_id AND held.document_batch <= gone.document_batch"
 _IS_PAIR: Final = "held.pair_id = gone.doc_id"
+_IS_REVIEW: Final = "held.pair_id = gone.doc_id OR held.other_pair_id = gone.doc_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,10 @@ def complete(lake: Lake, removal_id: str) -> Removed:
             if lake.exists(name):
                 removed |= _take_rows(lake, name, gone, removal_id)
                 removed |= _take_from_index(lake, name, gone)
-    removed |= _take_splits(lake, removal.where(F.col("reason") == "forgotten"))
+    forgotten = removal.where(F.col("reason") == "forgotten").select("doc_id")
+    removed |= _take_splits(lake, forgotten)
+    if lake.exists(REVIEWS_TABLE):  # a reviewer's comment may quote the text
+        removed[REVIEWS_TABLE] = _delete(lake, REVIEWS_TABLE, forgotten, _IS_REVIEW)
     lake.set_properties(TABLE, {_mark(removal_id): "true"})
     return Removed(removal_id, {table: count for table, count in removed.items() if count})
 
@@ -213,7 +217,7 @@ def _take_splits(lake: Lake, forgotten: DataFrame) -> dict[str, int]:
 
     if not lake.exists(SPLITS_TABLE):
         return {}
-    return {SPLITS_TABLE: _delete(lake, SPLITS_TABLE, forgotten.select("doc_id"), _IS_PAIR)}
+    return {SPLITS_TABLE: _delete(lake, SPLITS_TABLE, forgotten, _IS_PAIR)}
 
 
 def _standing(lake: Lake, table: str, gone: DataFrame, condition: str) -> DataFrame:

@@ -264,6 +264,25 @@ SPLITS: Final = _columns(
     ("split_group", _STRING, False),
 )
 
+REVIEWS_TABLE: Final = "reviews"
+# What native speakers said of pairs. A row is what a reviewer holds of a pair after a change; the latest counts.
+REVIEWS: Final = _columns(
+    ("kind", _STRING, False),  # muri, quality, compare: the guideline of conf/review
+    ("language", _STRING, False),
+    ("reviewer", _STRING, False),  # the name that the reviewer gave
+    ("pair_id", _STRING, False),
+    ("source", _STRING, False),  # of the pair
+    ("other_pair_id", _STRING, True),  # compare: what it was compared with
+    ("compared_with", _STRING, True),  # compare: where that is from; see jobs.review.sample.Sides
+    ("is_swapped", BooleanType(), True),  # compare: the other pair was A
+    ("shown_hash", _STRING, False),  # sha256 of the texts shown, hex: a mark is about these and no other
+    ("seed", _LONG, False),  # of the sample
+    ("marks", MapType(_STRING, _INT, False), False),  # by criterion; compare: 1 where the pair is better than the other
+    ("comment", _STRING, True),
+    ("guideline_hash", _STRING, False),  # sha256 of the guideline file, hex
+    ("saved_at", TimestampType(), False),
+)
+
 
 def join_columns(*parts: StructType) -> StructType:
     """Return one schema with the columns of all parts; a later column of the same name replaces the earlier one."""

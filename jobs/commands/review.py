@@ -1,0 +1,178 @@
+"""``backprompt review`` and ``review-results``: native speakers mark pairs, and what their marks say."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jobs.review.guideline import Kind, load_texts
+from jobs.review.results import AVERAGE, Summary, summary
+from jobs.review.sample import Sides, choose, choose_comparisons
+from jobs.review.store import Reviewing, Store, reviewed
+from jobs.runtime.conf import language_table
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import Lake
+from jobs.runtime.recipe import LAST
+from jobs.runtime.schema import REVIEWS, REVIEWS_TABLE
+
+if TYPE_CHECKING:
+    from jobs.review.page import Site
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRequest:
+    """What is to be reviewed, and where the page is served."""
+
+    kind: Kind = "muri"
+    languages: tuple[str, ...] = ()
+    """GlotLID codes; () for all that the pairs have."""
+    rows: int = 30
+    seed: int = 0
+    source: str | None = None
+    """Only pairs of this source of the recipe."""
+    other_source: str | None = None
+    """compare: the other pairs are of this source."""
+    texts: Path | None = None
+    """Folder with translations of conf/review."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+    def __post_init__(self) -> None:
+        """Refuse languages that there are not."""
+        table = language_table()
+        for code in self.languages:
+            if code not in table:
+                closest = ", ".join(table.closest(code))
+                hint = f"; closest: {closest}" if closest else ""
+                raise BackpromptError(f"--languages: {code!r} is not a language of conf/languages.csv{hint}")
+
+
+def serve(out: Console, lake: Lake, other: Lake | None, request: ReviewRequest, listener: socket.socket) -> None:
+    """Serve the review page until it is stopped.
+
+    Args:
+        out: where the page's address is said.
+        lake: what is reviewed.
+        other: what it is compared with, if that is another lake.
+        request: the wishes.
+        listener: the socket that listens at the request's address.
+
+    Raises:
+        BackpromptError: if there is nothing to review.
+    """
+    from jobs.review import server
+
+    site = prepare(out, lake, other, request)
+
+    def say() -> None:
+        out.print(f"\n{server.address(request.host, listener)}", markup=False, soft_wrap=True)
+        if not server.is_loopback(request.host):
+            out.print("Whoever reaches this address can read the pairs and mark them under any name.", markup=False)
+        out.print(f"Marks go to {lake.where(REVIEWS_TABLE)}. Ctrl-C stops the page.", markup=False, soft_wrap=True)
+
+    server.serve(site, request.host, listener, say)
+
+
+def prepare(out: Console, lake: Lake, other: Lake | None, request: ReviewRequest) -> Site:
+    """Read what reviewers will see, and what they have said of it so far."""
+    from jobs.review.page import Site
+
+    if request.kind != "compare" and (other is not None or request.other_source):
+        raise BackpromptError("--other and --other-source are for --kind compare")
+    if request.kind == "compare" and other is None and not request.other_source:
+        raise BackpromptError("--kind compare needs --other LAKE, or --other-source NAME, or both")
+    texts = load_texts(request.kind, request.texts)
+    compared_with = None
+    if request.kind == "compare":
+        compared_with = " ".join(filter(None, [str(other) if other else None, request.other_source]))
+    reviewing = Reviewing(request.kind, request.seed, texts.guideline_hash, compared_with)
+    kept = reviewed(lake, reviewing)
+    pairs = _pairs(lake, request.source)
+    if compared_with is None:
+        sample = choose(pairs, request.seed, request.rows, request.languages, kept)
+    else:
+        sides = Sides(pairs, _pairs(other or lake, request.other_source or request.source), compared_with)
+        sample = choose_comparisons(sides, request.seed, request.rows, request.languages, kept)
+    count = sum(map(len, sample.items.values()))
+    out.print(f"{count:,} rows to review in {len(sample.items)} languages.", markup=False)
+    for note in sample.notes:
+        out.print(note, markup=False, soft_wrap=True)
+    return Site(texts, sample.items, Store(lake, reviewing, sample.items), request.seed)
+
+
+def results(lake: Lake) -> Summary:
+    """Return what reviewers said.
+
+    Raises:
+        BackpromptError: if nobody has reviewed anything in this lake.
+    """
+    found = summary(lake.read(REVIEWS_TABLE, REVIEWS)) if lake.exists(REVIEWS_TABLE) else Summary(())
+    if not found.results and not found.unknown:
+        raise BackpromptError(
+            f"Nobody has reviewed pairs of lake {lake}. 'backprompt review' serves the page for that."
+        )
+    return found
+
+
+def as_json(found: Summary) -> str:
+    """Return the results as JSON."""
+    return json.dumps(found.as_dict(), ensure_ascii=False, indent=2)
+
+
+def print_results(out: Console, found: Summary) -> None:
+    """Print a table for each kind of review: averages, and agreement."""
+    rows = found.figures()
+    for kind, compared_with in dict.fromkeys((row["kind"], row["compared_with"]) for row in rows):
+        of_kind = [row for row in rows if (row["kind"], row["compared_with"]) == (kind, compared_with)]
+        title = f"{kind}, compared with {compared_with}" if compared_with else kind
+        labels = list(dict.fromkeys(label for row in of_kind for label in row["figures"]))
+        _print(out, title, labels, of_kind, "figures", "")
+        criteria = list(dict.fromkeys(name for row in of_kind for name in row["alpha"]))
+        _print(out, "Agreement (Krippendorff's alpha)", criteria, of_kind, "alpha", "-")
+        reasons = {
+            f"{each.language} {each.criterion}: {each.alpha_reason}"
+            for each in found.results
+            if (each.kind, each.compared_with) == (kind, compared_with) and each.alpha_reason
+        }
+        for reason in sorted(reasons):
+            out.print(reason, markup=False, soft_wrap=True)
+    for name in found.unknown:
+        out.print(f"Left out, as this version does not know it: {name}", markup=False, soft_wrap=True)
+
+
+def _print(out: Console, title: str, labels: list[str], rows: list[dict[str, object]], field: str, empty: str) -> None:
+    table = Table("language", title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in (*labels, "pairs", "reviewers"):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for row in rows:
+        values = row[field]
+        assert isinstance(values, dict)
+        shown = (f"{values[label]:.2f}" if values.get(label) is not None else empty for label in labels)
+        name = str(row["language"])
+        table.add_section() if name == AVERAGE else None
+        table.add_row(name, *shown, f"{row['pairs']:,}", f"{row['reviewers']:,}")
+    out.print(table)
+
+
+def _pairs(lake: Lake, source: str | None) -> DataFrame:
+    if not lake.exists(LAST):
+        raise BackpromptError(f"Lake {lake} has no pairs. 'backprompt run' makes them.")
+    pairs = lake.read(LAST)
+    if source is None:
+        return pairs
+    chosen = pairs.where(F.col("source") == source)
+    if chosen.isEmpty():
+        there = sorted(row["source"] for row in pairs.select("source").distinct().collect())
+        raise BackpromptError(
+            f"Lake {lake} has no pairs of source {source!r}; it has {', '.join(there) or 'none at all'}"
+        )
+    return chosen

@@ -1,0 +1,1 @@
+"""Review by native speakers: which pairs they see, the page they mark them on, and what their marks say."""
