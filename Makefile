@@ -9,8 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where Apertium is unpacked, if the system has none; the one setting that tells the engine where it lies.
 export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
+# The browser of the tests.
+export BACKPROMPT_CHROMIUM ?= $(CURDIR)/.chromium/chromium
 
-.PHONY: help run test lint fmt type bench bench-dedup bench-engines soak dist languages clean setup setup-dev apertium
+.PHONY: help run test lint fmt type bench bench-dedup bench-engines soak dist languages clean setup setup-dev apertium chromium
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +20,7 @@ help: ## Show this list
 run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
 	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
 
-test: setup-dev apertium ## Run all tests (no GPU, no model hub, no secrets)
+test: setup-dev apertium chromium ## Run all tests (no GPU, no model hub, no secrets)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev ## Check style and format
@@ -64,7 +66,7 @@ dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
 languages: setup-dev ## Build conf/languages.csv from data/tables
 	$(BIN)/python scripts/build_languages.py
 
-clean: ## Remove builds, caches and the demo's lake; keep .venv and .apertium
+clean: ## Remove builds, caches and the demo's lake; keep .venv, .apertium and .chromium
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log lake
 	find jobs udfs tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -74,6 +76,9 @@ setup-dev: $(VENV)/.dev ## Make .venv with what tests and checks need
 
 apertium: ## Put the embedded translation engine in place, without root
 	@sh scripts/install-apertium.sh "$(BACKPROMPT_APERTIUM)"
+
+chromium: ## Put the browser of the tests in place, without root
+	@[ -x "$(BACKPROMPT_CHROMIUM)" ] || sh scripts/install-chromium.sh "$(CURDIR)/.chromium"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -17,6 +17,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.pipeline import Options, Outcome, run
 from jobs.runtime.recipe import load_recipe
 
+pytest_plugins = ["tests.browser"]
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
