@@ -6,7 +6,8 @@ that is the verb's direct object. A sentence without such an object has none and
 
 Two measures, side by side:
 
-- ``by_rules``: no model. Word forms come from the dictionary of ``lemminflect`` (NIH's SPECIALIST Lexicon), the rest are
+- ``by_rules``: no model. Word forms come from the dictionary of ``lemminflect`` (NIH's SPECIALIST Lexicon), the rest
+  are
   rules for sentences that ask for something. AGREEMENT says how often it is right.
 - ``by_parser``: any spaCy pipeline with a parser. Of what the papers used, benepar's model needs a download, and so do
   spaCy's; the dependency reading of spaCy's trained English pipelines is the one that Self-Instruct's code walks too.
@@ -46,40 +47,45 @@ class Agreement:
 AGREEMENT: Final = Agreement(instructions=120, same=0.933, precision=0.987, recall=0.905)
 """Of tests/data/verb_noun/instructions.tsv, marked by one person; a test measures it again."""
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:\+\+|#)?(?:['’-][^\W_]+)*|\d[\d.,/-]*\d|\d|[^\w\s]")
 _SENTENCE_ENDS: Final = frozenset(".?!;:\n")
 
-_POLITE: Final = frozenset("please kindly now then next first also just simply try and so carefully briefly".split())
-_QUESTION: Final = frozenset("what who whom whose which when where why how".split())
-_AUXILIARIES: Final = frozenset(
-    "can could would will shall should may might must do does did is are was were am be been being has have had".split()
+_POLITE: Final = _words("please kindly now then next first also just simply try and so carefully briefly")
+_QUESTION: Final = _words("what who whom whose which when where why how")
+_AUXILIARIES: Final = _words(
+    "can could would will shall should may might must do does did is are was were am be been being has have had"
 )
-_BE: Final = frozenset("is are was were am be been being 's 're 'm".split())
-_SUBJECTS: Final = frozenset("i you we they he she it one someone people somebody anyone".split())
-_OBJECT_PRONOUNS: Final = frozenset("me us him her them you it".split())
-_PRONOUNS: Final = frozenset(
+_BE: Final = _words("is are was were am be been being 's 're 'm")
+_SUBJECTS: Final = _words("i you we they he she it one someone people somebody anyone")
+_OBJECT_PRONOUNS: Final = _words("me us him her them you it")
+_PRONOUNS: Final = _words(
     "something anything everything nothing someone anyone everyone yourself itself themselves myself ourselves mine "
-    "yours".split()
+    "yours"
 ) | (_OBJECT_PRONOUNS - {"her"})
-_DETERMINERS: Final = frozenset(
+_DETERMINERS: Final = _words(
     "a an the some any this that these those my your his her its their our all each every both several many few most "
-    "another other no more enough such one two three four five six seven eight nine ten twenty half".split()
+    "another other no more enough such one two three four five six seven eight nine ten twenty half"
 )
-_PREPOSITIONS: Final = frozenset(
+_PREPOSITIONS: Final = _words(
     "about above across after against along among around as at before behind below beneath beside between beyond by "
     "despite during except for from in inside into like near of off on onto out over per regarding since than "
-    "through throughout to toward towards under until up upon using via with within without based given".split()
+    "through throughout to toward towards under until up upon using via with within without based given"
 )
-_CONNECTORS: Final = frozenset(
+_CONNECTORS: Final = _words(
     "and or but nor if whether that because while although though unless so then when where why how what who whom "
-    "whose which is are was were be can could will would should may might must do does did has have had not".split()
+    "whose which is are was were be can could will would should may might must do does did has have had not"
 )
-_PARTICLES: Final = frozenset("up down out off over away back".split())
+_PARTICLES: Final = _words("up down out off over away back")
 # Words that the dictionary also knows as nouns or adjectives, and that begin an instruction as verbs.
-_REQUESTS: Final = frozenset(
+_REQUESTS: Final = _words(
     "give list name design answer plan report draft outline tell make describe help show set put change sort rank link "
     "fill structure present cover review study transform format model test state detail rate act find match reply "
-    "return complete order compare contrast estimate guess research request need want read look take use turn".split()
+    "return complete order compare contrast estimate guess research request need want read look take use turn"
 )
 
 
@@ -218,8 +224,9 @@ def _object(tokens: list[str]) -> str | None:
             if head is not None:
                 break
             continue
-        if word in ("and", "or", ",") and _is_modifier(previous):
-            continue  # "a creative, simple story"
+        if (word == "," and "ADJ" in _forms(previous)) or (word in ("and", "or") and _is_modifier(previous)):
+            head = None  # "a short, simple story"
+            continue
         if word in "\"'“”«»<>()[]":
             continue
         if word == "given" and previous in _DETERMINERS:

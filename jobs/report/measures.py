@@ -87,7 +87,8 @@ def measure_scores(
     """Return a stage's scores and how many rows of its table each reason rejected; one pass, without texts.
 
     Args:
-        rows: the stage's table, alive and rejected rows. Input columns: rejected_for, language, and those of the scores.
+        rows: the stage's table, alive and rejected rows. Input columns: rejected_for, language, and those of the
+            scores.
         stage: its name.
         settings: what the table was made with, flat.
         lists: for the factors of languages.
@@ -119,9 +120,7 @@ def measure_scores(
     for kind, expression, threshold, meaning in wanted:
         bins = score_bins(threshold)
         histogram = _histogram(counts, kind, bins)
-        kept = sum(
-            row["rows"] for row in counts if row["kind"] == kind and row["bin"] is not None and row["is_kept"]
-        )
+        kept = sum(row["rows"] for row in counts if row["kind"] == kind and row["bin"] is not None and row["is_kept"])
         missing = total - histogram.rows
         scores.append(
             Score(stage, expression, meaning, threshold, limits.get(kind), histogram, kept, missing, kind not in limits)
@@ -214,9 +213,7 @@ def verbs_and_nouns(pairs: DataFrame, pivot: str, seed: int, at_most: int, parse
     if total > at_most:
         texts = texts.where(sampling_position("pair_id", seed) < at_most / total)
     run = partial(_find_batches, parser=parser)
-    counts = (
-        texts.select("text").mapInArrow(run, "verb string, noun string").groupBy("verb", "noun").count().persist()
-    )
+    counts = texts.select("text").mapInArrow(run, "verb string, noun string").groupBy("verb", "noun").count().persist()
     try:
         sums = counts.agg(
             F.coalesce(F.sum("count"), F.lit(0)).alias("looked_at"),
@@ -260,7 +257,11 @@ def _find_batches(batches: Iterable[pa.RecordBatch], parser: str | None) -> Iter
 # Samples ----------------------------------------------------------------------------------------------------------
 
 # Texts of a row, in the order of reading: column, label, and whether it is in the pivot language.
-_PAIR_TEXTS: Final = (("instruction", "instruction", False), ("instruction_en", "in English", True), ("output", "output", False))
+_PAIR_TEXTS: Final = (
+    ("instruction", "instruction", False),
+    ("instruction_en", "in English", True),
+    ("output", "output", False),
+)
 _ROW_TEXTS: Final = (
     ("title", "title", False),
     ("instruction_src", "instruction", False),

@@ -34,7 +34,8 @@ class Threshold:
     high: float = 1.0
     scale: Scale = "linear"
     factor: Literal["", "word_chars", "symbols", "ngrams"] = ""
-    """What of conf/cleaning/limits.csv the setting is multiplied by in a row's language, with ``limits: by_language``."""
+    """What of conf/cleaning/limits.csv the setting is multiplied by in a row's language, with ``limits:
+    by_language``."""
     where: str = ""
     """SQL condition of the rows that the setting is for; "" for all."""
     asked_by: tuple[str, str] | None = None
@@ -59,21 +60,46 @@ class Threshold:
 
 
 _SQL: Final = frozenset(
-    "and or not null is in greatest least coalesce char_length case when then else end true false double cast as".split()
+    {
+        "and",
+        "or",
+        "not",
+        "null",
+        "is",
+        "in",
+        "greatest",
+        "least",
+        "coalesce",
+        "char_length",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+        "true",
+        "false",
+        "double",
+        "cast",
+        "as",
+    }
 )
 _MADE: Final = "instruction is null"  # what the source holds was neither written nor translated here
+
+
+def _reason(stage: str, cause: str) -> Reason:
+    return next(each for each in Reason if each.value == f"{stage}.{cause}")
 
 
 def _health(stage: str, column: str) -> tuple[Threshold, ...]:
     faults = tuple(
         Threshold(
             stage, f"{column}.{fault} / {column}.segments", "health.max_faulty_share", "at_most",
-            Reason(f"{stage}.{fault}"), f"share of a translation's segments: {Reason(f'{stage}.{fault}').meaning}",
+            _reason(stage, fault), f"share of a translation's segments: {_reason(stage, fault).meaning}",
             asked_by=("health.reject", fault),
         )
         for fault in _FAULTS
     )  # fmt: skip
-    ratio = Reason(f"{stage}.length_ratio")
+    ratio = _reason(stage, "length_ratio")
     asked = ("health.reject", "length_ratio")
     return (
         *faults,
@@ -90,7 +116,7 @@ def _health(stage: str, column: str) -> tuple[Threshold, ...]:
 
 def _similarity(stage: str) -> Threshold:
     target = TARGETS[stage]
-    reason = Reason(f"{stage}.duplicate")
+    reason = _reason(stage, "duplicate")
     meaning = "estimated Jaccard similarity with what a duplicate repeats; only duplicates have one"
     return Threshold(stage, f"{target.prefix}similarity", "threshold", "at_most", reason, meaning)
 
