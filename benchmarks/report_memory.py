@@ -43,22 +43,27 @@ def make(lake: Lake, rows: int) -> None:
     text = F.concat_ws(" ", *(F.sha2(F.concat("key", F.lit(str(part))), 256) for part in range(15)))
     instruction = F.concat_ws(" ", "verb", "noun", F.lit("about"), "key")
     values = {
-        "pair_id": F.col("key"), "doc_id": F.col("key"), "revision": F.lit("0"), "language": F.col("language"),
-        "source": F.concat(F.lit("source-"), F.col("id") % 5), "instruction": instruction, "
-        ""
-        ""
-        ""instruction_en": "
-        ""
-        ""
-        ""
-        "
-        ""instruction,
-        "output": text, "text": text, "split": F.when(F.col("id") % 20 == 0, "test").otherwise("train"),
-        "split_position": F.col("id"), "license": F.lit("CC0-1.0"), "origin": F.lit("generated"),
-        "generator": F.lit("template-v1:text"), "output_chars": F.char_length(text), "text_chars": F.char_length(text),
-        "hate_score": (F.col("id") % 100) / 100, "batch_id": F.lit(0), "document_batch": F.lit(0),
+        "pair_id": F.col("key"),
+        "doc_id": F.col("key"),
+        "revision": F.lit("0"),
+        "language": F.col("language"),
+        "source": F.concat(F.lit("source-"), F.col("id") % 5),
+        "instruction": instruction,
+        "instruction_en": instruction,
+        "output": text,
+        "text": text,
+        "split": F.when(F.col("id") % 20 == 0, "test").otherwise("train"),
+        "split_position": F.col("id"),
+        "license": F.lit("CC0-1.0"),
+        "origin": F.lit("generated"),
+        "generator": F.lit("template-v1:text"),
+        "output_chars": F.char_length(text),
+        "text_chars": F.char_length(text),
+        "hate_score": (F.col("id") % 100) / 100,
+        "batch_id": F.lit(0),
+        "document_batch": F.lit(0),
         "rejected_for": F.when(F.col("id") % 3 == 0, F.array(F.lit("source.flagged"))).otherwise(F.array()),
-    }  # fmt: skip
+    }
     for table, schema in (("pairs", PAIRS), ("documents", join_columns(DOCUMENTS, TAIL))):
         own = values if table == "pairs" else {name: values[name] for name in values if name != "instruction"}
         columns = [own.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in schema.fields]
@@ -109,8 +114,10 @@ def main() -> int:
         return 0
     output = args.work / "report.html"
     code, seconds, peak = watched(
-        [sys.executable, "-m", "jobs", "report", "--lake", str(folder), "--output", str(output)]
-        + ["--log", str(args.work / "report.log")]
+        [
+            *(sys.executable, "-m", "jobs", "report", "--lake", str(folder)),
+            *("--output", str(output), "--log", str(args.work / "report.log")),
+        ]
     )
     size = output.stat().st_size / 1e6 if output.exists() else 0
     print(f"{args.pairs:,} pairs: exit {code}, {seconds:.0f} s, peak {peak:.2f} GiB, report of {size:.1f} MB")

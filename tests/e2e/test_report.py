@@ -15,13 +15,13 @@ from jobs.commands.report import Options as ReportOptions
 from jobs.commands.report import gather, planned_by_stage
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import PAIRS
-from tests.browser import browser, errors_of  # noqa: F401
+from tests.browser import errors_of
 
 
 def test_the_report_of_the_demo_opens_in_a_browser(
     finished: SimpleNamespace,
     browser: Browser,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     output = tmp_path / "report.html"
     assert main(["report", "--lake", str(finished.path), "--output", str(output), "--samples", "1"]) == 0

@@ -15,13 +15,14 @@ from jobs.report.data import ReportData
 from jobs.report.page import render
 from jobs.report.sections import sections
 from jobs.runtime.conf import language_table
-from tests.browser import browser, errors_of  # noqa: F401
+from tests.browser import errors_of
 from tests.jobs.report.example import HOSTILE, TEXTS, example
 
 # WCAG 2.2, 1.4.3: text of usual size.
 LEAST_CONTRAST = 4.5
 _CONTRASTS = """() => {
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) **
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) **
   2.4)
     .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
   const read = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -53,7 +54,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened(browser: Browser, html: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Page, list[str], list[str]]]:  # noqa: F811
+def opened(browser: Browser, html: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Page, list[str], list[str]]]:
     """The page in a context of its own; the errors it gives, and what it asks for beside itself."""
     context = browser.new_context(**getattr(request, "param", {}))
     page = context.new_page()
