@@ -134,17 +134,10 @@ def test_rejected_rows_are_shown_under_each_of_their_reasons(spark: SparkSession
 
 
 def test_verbs_and_nouns_of_english_instructions(spark: SparkSession) -> None:
-    rows = pairs_of(
-        spark,
-        [
-            {},
-            {},
-            {"instruction_en": "Write a poem."},
-            {"instruction_en": "Explain how it works."},
-            {"instruction_en": None},
-        ]
-        + [{"instruction_en": None, "language": "eng_Latn", "instruction": "Describe the city."}],
-    )
+    made: list[dict[str, Any]] = [{}, {}, {"instruction_en": "Write a poem."}, {"instruction_en": None}]
+    made.append({"instruction_en": "Explain how it works."})
+    made.append({"instruction_en": None, "language": "eng_Latn", "instruction": "Describe the city."})
+    rows = pairs_of(spark, made)
     found = verbs_and_nouns(rows, "eng_Latn", 0, at_most=100)
     assert (found.instructions, found.of_instructions, found.found, found.distinct) == (5, 5, 4, 3)
     assert found.verbs == [("write", 3, [("story", 2), ("poem", 1)]), ("describe", 1, [("city", 1)])]
