@@ -23,6 +23,7 @@ WORD_ORDERS: Final = ("SOV", "SVO", "VSO", "VOS", "OVS", "OSV", "none")
 # Iggesen 2013, WALS 49A.
 CASES: Final = ("none", "2", "3", "4", "5", "6-7", "8-9", "10+", "borderline")
 _UNKNOWN: Final = "not known"
+_LANGUAGES_SHOWN: Final = 20
 _SCRIPTS: Final = {
     "Latn": "Latin", "Cyrl": "Cyrillic", "Arab": "Arabic", "Deva": "Devanagari", "Beng": "Bengali", "Hani": "Han",
     "Hans": "Han (simplified)", "Hant": "Han (traditional)", "Jpan": "Japanese", "Hang": "Hangul", "Kore": "Korean",
@@ -169,10 +170,7 @@ def sections(data: ReportData) -> Iterator[Section]:
 
 
 def language_name(data: ReportData, code: str) -> str:
-    """Return a language's English name with its code's script where the name alone does not tell it.
-
-    A code that conf/languages.csv does not have is shown as it is.
-    """
+    """Return a language's English name; a code that conf/languages.csv does not have is shown as it is."""
     return data.languages.get(code).name if code in data.languages else code
 
 
@@ -218,17 +216,14 @@ def _funnel(data: ReportData) -> Iterator[Block]:
     reasons = [(code, count) for each in stages for code, count in each["reasons"].items()]
     ordered = sorted(reasons, key=lambda item: (-item[1], item[0]))
     yield charts.bars("Rejected rows by reason", ordered, "rows", kind="reason")
-    lost: dict[str, list[float]] = {}
-    for each in stages[:1]:
-        for language, cell in each["languages"].items():
-            lost[language] = [0, cell["rows_in"]]
-    for language, cell in (stages[-1]["languages"] if stages else {}).items():
-        lost.setdefault(language, [0, cell["rows_in"]])[0] = cell["alive"]
-    by_size = sorted(lost.items(), key=lambda item: (-item[1][1], item[0]))[:20]
+    first, last = stages[0]["languages"], stages[-1]["languages"]
+    came = {code: cell["rows_in"] for code, cell in {**last, **first}.items()}
+    largest = sorted(came, key=lambda code: (-came[code], code))[:_LANGUAGES_SHOWN]
+    kept = {code: last[code]["alive"] if code in last else 0 for code in largest}
     yield charts.stacked(
         "From the first table to the last, by language",
-        [(language_name(data, code), kept, max(0, came - kept)) for code, (kept, came) in by_size],
-        "kept", "lost", "The 20 languages with most documents." if len(lost) > 20 else "",
+        [(name, kept[code], max(0, came[code] - kept[code])) for name, code in zip(_names(data, largest), largest, strict=True)],
+        "kept", "lost", f"The {_LANGUAGES_SHOWN} languages with most documents." if came.keys() - kept.keys() else "",
     )  # fmt: skip
     yield Table(
         "Reasons", ("reason", "rows", "meaning", "languages"),
@@ -261,8 +256,8 @@ def _pairs(data: ReportData) -> Iterator[Block]:
         return
     yield charts.bars("Pairs by source", list(data.pairs.by("source").items()), "pairs", kind="source")
     by_language = data.pairs.by("language")
-    named = [(language_name(data, code), count) for code, count in by_language.items()]
-    yield charts.bars("Pairs by language", _unique(named, list(by_language)), "pairs", kind="language")
+    named = zip(_names(data, list(by_language)), by_language.values(), strict=True)
+    yield charts.bars("Pairs by language", list(named), "pairs", kind="language")
     yield charts.bars("Pairs by script", _grouped(data, lambda each: _SCRIPTS.get(each.script, each.script)), "pairs",
                       kind="script")  # fmt: skip
     classes = _grouped(data, lambda each: "" if each.joshi_class is None else JOSHI[each.joshi_class], JOSHI.values())
@@ -275,13 +270,10 @@ def _pairs(data: ReportData) -> Iterator[Block]:
         )
 
 
-def _unique(named: list[tuple[str, int]], codes: list[str]) -> list[tuple[str, int]]:
-    """Two varieties may share a name: a chart would put their bars together."""
-    names = [name for name, _ in named]
-    return [
-        (f"{name} {code}" if names.count(name) > 1 else name, count)
-        for (name, count), code in zip(named, codes, strict=True)
-    ]
+def _names(data: ReportData, codes: Sequence[str]) -> list[str]:
+    """Return names that differ: two varieties may share one, and a chart would put their bars together."""
+    names = [language_name(data, code) for code in codes]
+    return [f"{name} {code}" if names.count(name) > 1 else name for name, code in zip(names, codes, strict=True)]
 
 
 def _grouped(data: ReportData, key: Callable[[Any], str], order: Iterable[str] = ()) -> list[tuple[str, int]]:
