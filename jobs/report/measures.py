@@ -159,7 +159,8 @@ def _counted(rows: DataFrame, kinds: Sequence[Column], more: Column | None = Non
     if more is not None:
         entries = more if entries is None else F.concat(entries, more)
     assert entries is not None
-    return rows.select(F.explode(entries).alias("e")).groupBy("e.*").agg(F.count("*").alias("rows")).collect()
+    exploded = rows.select(F.explode(entries).alias("_entry")).select("_entry.*")
+    return exploded.groupBy(*exploded.columns).agg(F.count("*").alias("rows")).collect()
 
 
 def _bin(value: Column, bins: Bins) -> Column:

@@ -222,7 +222,8 @@ def _funnel(data: ReportData) -> Iterator[Block]:
     kept = {code: last[code]["alive"] if code in last else 0 for code in largest}
     yield charts.stacked(
         "From the first table to the last, by language",
-        [(name, kept[code], max(0, came[code] - kept[code])) for name, code in zip(_names(data, largest), largest, strict=True)],
+        [(name, kept[code], max(0, came[code] - kept[code]))
+         for name, code in zip(_names(data, largest), largest, strict=True)],
         "kept", "lost", f"The {_LANGUAGES_SHOWN} languages with most documents." if came.keys() - kept.keys() else "",
     )  # fmt: skip
     yield Table(

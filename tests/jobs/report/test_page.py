@@ -22,8 +22,7 @@ from tests.jobs.report.example import HOSTILE, TEXTS, example
 LEAST_CONTRAST = 4.5
 _CONTRASTS = """() => {
   const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) **
-  2.4)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
   const read = colour => colour.match(/[\\d.]+/g).map(Number);
   const behind = each => {
@@ -34,8 +33,8 @@ _CONTRASTS = """() => {
     return [255, 255, 255];
   };
   const found = [];
-  for (const each of document.querySelectorAll("h1,h2,p,a,summary,figcaption,th,td,dt,dd,li,button,caption,.words,svg
-  text")) {
+  const shown = "h1,h2,p,a,summary,figcaption,th,td,dt,dd,li,button,caption,.words,svg text";
+  for (const each of document.querySelectorAll(shown)) {
     if (!each.textContent.trim()) continue;
     const style = getComputedStyle(each);
     const ink = read(each.closest("svg") ? style.fill : style.color);
