@@ -70,6 +70,7 @@ _SQL: Final = frozenset(
         "greatest",
         "least",
         "coalesce",
+        "nullif",
         "char_length",
         "case",
         "when",
@@ -93,7 +94,7 @@ def _reason(stage: str, cause: str) -> Reason:
 def _health(stage: str, column: str) -> tuple[Threshold, ...]:
     faults = tuple(
         Threshold(
-            stage, f"{column}.{fault} / {column}.segments", "health.max_faulty_share", "at_most",
+            stage, f"{column}.{fault} / nullif({column}.segments, 0)", "health.max_faulty_share", "at_most",
             _reason(stage, fault), f"share of a translation's segments: {_reason(stage, fault).meaning}",
             asked_by=("health.reject", fault),
         )
@@ -126,7 +127,7 @@ THRESHOLDS: Final = (
               "characters of the text after cleaning", 1, 1_000_000, "log"),
     Threshold("clean", "text_chars", "max_chars", "at_most", Reason.TOO_LONG,
               "characters of the text after cleaning", 1, 1_000_000, "log"),
-    Threshold("clean", "removed_chars / (removed_chars + text_chars)", "max_removed_share", "at_most",
+    Threshold("clean", "removed_chars / nullif(removed_chars + text_chars, 0)", "max_removed_share", "at_most",
               Reason.BOILERPLATE, "share of the characters taken out as site furniture"),
     Threshold("clean", "repeated_line_share", "max_repeated_line_share", "at_most", Reason.REPETITIVE,
               "share of characters in lines seen before in the same document"),

@@ -99,6 +99,13 @@ def test_limits_are_those_of_the_language(spark: SparkSession) -> None:
         assert (found.kept, found.histogram.rows, reasons) == (kept, 2, {})
 
 
+def test_a_share_of_nothing_is_no_score(spark: SparkSession) -> None:
+    rows = documents(spark, [{"text": "", "removed_chars": 0}, {"text": "x" * 30, "removed_chars": 10}], CLEAN)
+    scores, _ = measure_scores(rows, "clean", {"max_removed_share": 0.2}, NO_LISTS)
+    found = next(each for each in scores if each.threshold and each.threshold.setting == "max_removed_share")
+    assert (found.histogram.rows, found.kept, found.missing) == (1, 0, 1)
+
+
 def test_samples_are_seeded_few_and_cut(spark: SparkSession) -> None:
     rows = pairs_of(
         spark,
