@@ -59,31 +59,7 @@ class Threshold:
         return None if value is None else float(value)
 
 
-_SQL: Final = frozenset(
-    {
-        "and",
-        "or",
-        "not",
-        "null",
-        "is",
-        "in",
-        "greatest",
-        "least",
-        "coalesce",
-        "nullif",
-        "char_length",
-        "case",
-        "when",
-        "then",
-        "else",
-        "end",
-        "true",
-        "false",
-        "double",
-        "cast",
-        "as",
-    }
-)
+_SQL: Final = frozenset({"and", "or", "not", "null", "is", "greatest", "least", "coalesce", "nullif", "char_length"})
 _MADE: Final = "instruction is null"  # what the source holds was neither written nor translated here
 
 
