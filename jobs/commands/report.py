@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -82,7 +82,7 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         if out is not None:
             out.print(what, markup=False, style="dim")
 
-    has_runs = lake.exists(ledger.TABLE)
+    stages = funnel(lake)["stages"] if lake.exists(ledger.TABLE) else []
     pivot = str(settings_of(lake, order[0]).get("pivot", _ENGLISH))
     pairs = Pairs()
     verbs: list[VerbNouns] = []
@@ -104,12 +104,12 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         seed=options.seed,
         languages=language_table(),
-        funnel=funnel(lake)["stages"] if has_runs else (),
+        funnel=stages,
         pairs=pairs,
         verb_nouns=verbs,
         clusters=dict(_clusters(lake, order, options.seed, note)),
         scores=scores,
-        efforts=list(_efforts(lake)) if has_runs else (),
+        efforts=list(_efforts(lake, stages)) if stages else (),
         pair_samples=shown,
         rejection_samples=rejected,
         parameters=_parameters(lake, order),
@@ -152,23 +152,15 @@ def _clusters(
             yield name, str(error)
 
 
-def _efforts(lake: Lake) -> Iterator[Effort]:
-    seconds = ledger.seconds_by_stage(lake)
+def _efforts(lake: Lake, stages: Sequence[Mapping[str, Any]]) -> Iterator[Effort]:
     tokens = ledger.tokens_by_stage(lake)
     planned = planned_by_stage(lake.read(PLANS)) if lake.exists(PLANS) else {}
-    tallies = ledger.tallies(lake)
-    for stage in tables_in_order(lake):
-        cells = tallies.get(stage, {}).values()
-        if not cells and stage not in planned:
-            continue
+    for each in stages:
+        name = each["stage"]
+        prompt, completion = tokens.get(name, (None, None))
+        characters = sum(cell["characters"] for cell in each["languages"].values())
         yield Effort(
-            stage=stage,
-            rows=sum(cell.rows_in for cell in cells),
-            characters=sum(cell.characters for cell in cells),
-            seconds=seconds.get(stage, 0.0),
-            prompt_tokens=tokens.get(stage, (None, None))[0],
-            completion_tokens=tokens.get(stage, (None, None))[1],
-            planned=planned.get(stage, {}),
+            name, each["rows_in"], characters, each["seconds"], prompt, completion, planned=planned.get(name, {})
         )
 
 
