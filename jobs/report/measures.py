@@ -260,7 +260,7 @@ def _find_batches(batches: Iterable[pa.RecordBatch], parser: str | None) -> Iter
 # Texts of a row, in the order of reading: column, label, and whether it is in the pivot language.
 _PAIR_TEXTS: Final = (
     ("instruction", "instruction", False),
-    ("instruction_en", "in English", True),
+    ("instruction_en", "instruction in the pivot language", True),
     ("output", "output", False),
 )
 _ROW_TEXTS: Final = (

@@ -428,7 +428,7 @@ def _scores(data: ReportData) -> Iterator[Block]:
             )
         is_least = each.threshold is not None and each.threshold.direction == "at_least"
         yield charts.histogram(
-            label, each.histogram, "score", each.limit, is_least, f"{each.meaning.capitalize()}. {note}"
+            label, each.histogram, "score", each.limit, is_least, f"{_sentence(each.meaning)}. {note}"
         )
         if each.threshold is not None and each.limit is not None:
             sign = "≥" if is_least else "≤"
@@ -508,7 +508,7 @@ def _rejections(data: ReportData) -> Iterator[Block]:
             counts[code] = counts.get(code, 0) + count
     for code, group in groupby(data.rejection_samples, key=lambda each: each.group):
         count = f", {number(counts[code])} rows" if code in counts else ""
-        yield Samples(code + count, list(group), meaning(code).capitalize())
+        yield Samples(code + count, list(group), _sentence(meaning(code)))
 
 
 def duration(seconds: float) -> str:
@@ -523,6 +523,10 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _or_dash(value: float | None) -> str:
