@@ -31,6 +31,7 @@ MARKED = Path(__file__).parents[1] / "data" / "verb_noun" / "instructions.tsv"
         # No direct noun object.
         ("Explain how rain forms.", None),
         ("Tell me about volcanoes.", None),
+        ("Describe Berlin.", None),
         ("What is the capital of Chad?", None),
         ("I would like to read a biography.", None),
         ("Water boils at 100 degrees.", None),
