@@ -276,6 +276,20 @@ def _parser() -> argparse.ArgumentParser:
     command = add("review-results", _review_results, "Show what reviewers said, and how far they agree.", lake)
     command.add_argument("--json", action="store_true", help="print JSON")
 
+    command = add("report", _report, "Write what a lake holds and how it came about as one HTML file.", lake)
+    command.add_argument("--output", required=True, metavar="FILE", help="the file to write, such as report.html")
+    command.add_argument(
+        "--samples", type=_positive, default=3, metavar="N", help="rows a language and reason (default 3)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the samples (default 0)")
+    command.add_argument(
+        "--instructions", type=_positive, default=100_000, metavar="N",
+        help="English instructions whose verbs and nouns are looked for (default 100,000)",
+    )  # fmt: skip
+    command.add_argument(
+        "--parser", metavar="PIPELINE", help="also parse them with this spaCy pipeline: en_core_web_sm"
+    )
+
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
     command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
@@ -539,6 +553,14 @@ def _review_results(args: argparse.Namespace, log_file: Path | None) -> int:
         print(review.as_json(found))
     else:
         review.print_results(console(), found)
+    return 0
+
+
+def _report(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import report
+
+    options = report.Options(args.samples, args.seed, args.instructions, args.parser)
+    report.write_report(_lake(args, log_file), Path(args.output), options, console())
     return 0
 
 

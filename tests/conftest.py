@@ -31,6 +31,7 @@ _ON_ONE_LAKE = {
     "tests/e2e/test_demo.py": "finished",
     "tests/e2e/test_export.py": "finished",
     "tests/e2e/test_notebook.py": "finished",
+    "tests/e2e/test_report.py": "finished",
     "tests/test_readme.py": "finished",
     "tests/e2e/test_determinism.py": "small",
     "tests/e2e/test_forget.py": "small",

@@ -277,6 +277,13 @@ def seconds_by_stage(lake: Lake) -> dict[str, float]:
     return {row["stage"]: row["seconds"] for row in rows}
 
 
+def tokens_by_stage(lake: Lake) -> dict[str, tuple[int | None, int | None]]:
+    """Return prompt and completion tokens of each stage's present table; None where no batch of it counted any."""
+    sums = (F.sum(name).alias(name) for name in ("prompt_tokens", "completion_tokens"))
+    rows = _present(lake).groupBy("stage").agg(*sums).collect()
+    return {row["stage"]: (row["prompt_tokens"], row["completion_tokens"]) for row in rows}
+
+
 def _present(lake: Lake) -> DataFrame:
     runs = lake.read(TABLE, RUNS)
     newest = runs.groupBy("stage").agg(F.max("generation").alias("generation"))

@@ -1,0 +1,215 @@
+"""``backprompt report``: what a lake holds and how it came about, as one HTML file."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType
+from rich.console import Console
+
+from jobs.commands import clusters
+from jobs.commands.funnel import funnel
+from jobs.report import measures
+from jobs.report.data import Effort, Pairs, ReportData, Sample, Score, Table, VerbNouns
+from jobs.report.page import render
+from jobs.runtime import ledger
+from jobs.runtime.accounting import tables_in_order
+from jobs.runtime.conf import cleaning_lists, language_table
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import Lake
+from jobs.runtime.recipe import FIRST, LAST
+from jobs.stages.dedup import TARGETS
+from jobs.stages.dedup_report import DedupReport
+from udfs.verb_noun import open_parser
+
+PLANS: Final = "plans"
+_ENGLISH: Final = "eng_Latn"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How much a report looks at."""
+
+    samples: int = 3
+    """Pairs a language, and rows a reason."""
+    seed: int = 0
+    """Of all samples."""
+    instructions: int = 100_000
+    """English instructions whose verbs and nouns are looked for, about."""
+    parser: str | None = None
+    """A spaCy pipeline that looks for them too; None: by rules alone."""
+
+
+def write_report(lake: Lake, output: Path, options: Options, out: Console) -> None:
+    """Gather and write a report.
+
+    Raises:
+        BackpromptError: if the lake has no tables, or the file cannot be written.
+        EngineUnavailable: if a package or the parser is missing.
+    """
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise BackpromptError(f"--output {output}: name a file in a folder that is there, such as report.html")
+    if options.parser:
+        open_parser(options.parser)  # what is missing is said before the lake is read
+    page = render(gather(lake, options, out))
+    try:
+        output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BackpromptError(f"--output {output} cannot be written: {error.strerror}") from error
+    out.print(f"{output}: {len(page.encode()) / 1e6:.1f} MB", markup=False, soft_wrap=True)
+
+
+def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportData:
+    """Return what a report shows of a lake; a table that is not there leaves its part empty.
+
+    Raises:
+        BackpromptError: if the lake has no tables.
+    """
+    order = tables_in_order(lake)
+    if not order:
+        raise BackpromptError(f"Lake {lake} has no table {FIRST}: nothing has been run into it yet")
+
+    def note(what: str) -> None:
+        if out is not None:
+            out.print(what, markup=False, style="dim")
+
+    stages = funnel(lake)["stages"] if lake.exists(ledger.TABLE) else []
+    pivot = str(settings_of(lake, order[0]).get("pivot", _ENGLISH))
+    pairs = Pairs()
+    verbs: list[VerbNouns] = []
+    shown: list[Sample] = []
+    if LAST in order:
+        note("Counting pairs ...")
+        table = lake.read(LAST)
+        pairs = measures.count_pairs(table)
+        shown = measures.sample_pairs(table, pairs.by("language"), pivot, options.seed, options.samples)
+        note("Looking for verbs and nouns ...")
+        wanted = (None, options.parser) if options.parser else (None,)
+        verbs = [
+            measures.verbs_and_nouns(table, pivot, options.seed, options.instructions, parser) for parser in wanted
+        ]
+    scores, rejected = _scores_and_rejections(lake, [name for name in order if name != LAST], pivot, options, note)
+    return ReportData(
+        lake=str(lake),
+        recipe=lake.properties(order[-1]).get("recipe", ""),
+        made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        seed=options.seed,
+        languages=language_table(),
+        funnel=stages,
+        pairs=pairs,
+        verb_nouns=verbs,
+        clusters=dict(_clusters(lake, order, options.seed, note)),
+        scores=scores,
+        efforts=list(_efforts(lake, stages)) if stages else (),
+        pair_samples=shown,
+        rejection_samples=rejected,
+        parameters=_parameters(lake, order),
+    )
+
+
+def settings_of(lake: Lake, table: str) -> dict[str, Any]:
+    """Return the flat settings that a table was made with; empty where it carries none."""
+    try:
+        found = json.loads(lake.properties(table).get("settings", "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _scores_and_rejections(
+    lake: Lake, order: list[str], pivot: str, options: Options, note: Callable[[str], None]
+) -> tuple[list[Score], list[Sample]]:
+    scores: list[Score] = []
+    samples: list[Sample] = []
+    for name in order:
+        note(f"Reading scores and reasons of {name} ...")
+        rows = lake.read(name)
+        found, reasons = measures.measure_scores(rows, name, settings_of(lake, name), cleaning_lists())
+        scores += found
+        samples += measures.sample_rejections(rows, reasons, pivot, options.seed, options.samples)
+    return scores, samples
+
+
+def _clusters(
+    lake: Lake, order: list[str], seed: int, note: Callable[[str], None]
+) -> Iterator[tuple[str, DedupReport | str]]:
+    for name in TARGETS:
+        if name not in order:
+            continue
+        note(f"Summing up clusters of {name} ...")
+        try:
+            yield name, clusters.summarise_lake(lake, name, seed=seed)
+        except BackpromptError as error:  # of another version: the rest of the report stands
+            yield name, str(error)
+
+
+def _efforts(lake: Lake, stages: Sequence[Mapping[str, Any]]) -> Iterator[Effort]:
+    tokens = ledger.tokens_by_stage(lake)
+    planned = planned_by_stage(lake.read(PLANS)) if lake.exists(PLANS) else {}
+    for each in stages:
+        name = each["stage"]
+        prompt, completion = tokens.get(name, (None, None))
+        characters = sum(cell["characters"] for cell in each["languages"].values())
+        yield Effort(
+            name, each["rows_in"], characters, each["seconds"], prompt, completion, planned=planned.get(name, {})
+        )
+
+
+def planned_by_stage(plans: DataFrame) -> dict[str, dict[str, float]]:
+    """Sum what was planned: stage -> measure -> sum over languages and sources.
+
+    Input columns: stage, and any number of measures, such as documents, characters, seconds.
+    """
+    names = [
+        field.name
+        for field in plans.schema.fields
+        if isinstance(field.dataType, NumericType) and not field.name.endswith(("_id", "generation"))
+    ]
+    if "stage" not in plans.columns or not names:
+        return {}
+    rows = plans.groupBy("stage").agg(*(F.sum(name).cast("double").alias(name) for name in names)).collect()
+    return {row["stage"]: {name: row[name] for name in names if row[name] is not None} for row in rows}
+
+
+def _parameters(lake: Lake, order: list[str]) -> list[Table]:
+    tables = [
+        Table(
+            "Tables", ("table", "recipe", "fingerprint", "generation", "format", "made from"),
+            [
+                (name, *(properties.get(key, "–") for key in ("recipe", "fingerprint", "generation", "format_version")),
+                 properties.get("upstream", "–"))
+                for name in order
+                for properties in [lake.properties(name)]
+            ],
+            is_text=frozenset({0, 1, 2, 5}),
+        ),
+        Table("Versions", ("package", "version"), list(_versions(lake)), is_text=frozenset({0, 1})),
+    ]  # fmt: skip
+    for name in order:
+        rows = [(key, _written(value)) for key, value in sorted(settings_of(lake, name).items())]
+        if rows:
+            tables.append(Table(f"Settings of {name}", ("setting", "value"), rows, is_text=frozenset({0, 1})))
+    return tables
+
+
+def _versions(lake: Lake) -> Iterator[tuple[str, str]]:
+    yield "Python", platform.python_version()
+    yield "Spark", str(lake.spark.version)
+    for package in ("backprompt", "delta-spark", "pyarrow", "altair", "vl-convert-python", "lemminflect"):
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            yield package, "not installed"
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,87 @@
+"""`backprompt report` over the demo's lake, opened in a browser; and over lakes that lack things."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from jobs.__main__ import main
+from jobs.commands.report import Options as ReportOptions
+from jobs.commands.report import gather, planned_by_stage
+from jobs.runtime.lake import Lake
+from jobs.runtime.schema import PAIRS
+from tests.browser import errors_of
+
+
+def test_the_report_of_the_demo_opens_in_a_browser(
+    finished: SimpleNamespace,
+    browser: Browser,
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "report.html"
+    assert main(["report", "--lake", str(finished.path), "--output", str(output), "--samples", "1"]) == 0
+    page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
+    errors, asked = errors_of(page), []  # type: tuple[list[str], list[str]]
+    page.on("request", lambda each: asked.append(each.url))
+    page.goto(output.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert errors == []
+    assert [url for url in asked if not url.startswith("data:")] == [output.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    pairs = finished.lake.read("pairs", PAIRS)
+    counts = {row["language"]: row["count"] for row in pairs.groupBy("language").count().collect()}
+    for language in counts:
+        assert page.locator("#samples details.group summary").filter(has_text=language).count() == 1
+    assert f"{sum(counts.values()):,}" in page.locator("#summary .facts").inner_text()
+    reasons = page.locator("#rejections details.group > summary").all_inner_texts()
+    assert any(text.startswith("translate.unsupported_language") for text in reasons)
+    assert page.locator("#duplicates .empty").count() == 0
+    assert page.locator("#review .empty").count() == 1
+    page.context.close()
+
+
+def test_a_lake_without_pairs_and_runs_still_gives_a_report(
+    spark: Any, finished: SimpleNamespace, tmp_path: Path
+) -> None:
+    for name in ("documents", "clean"):
+        shutil.copytree(finished.path / name, tmp_path / "lake" / name)
+    data = gather(Lake(spark, str(tmp_path / "lake")), ReportOptions(samples=1))
+    assert (data.pairs.count, data.pair_samples, data.efforts, data.clusters) == (0, [], (), {})
+    assert {each.stage for each in data.scores} == {"clean"}
+    assert any(each.kept for each in data.scores)
+
+
+def test_what_cannot_be_is_said(finished: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    for lake, output, message in (
+        (tmp_path / "empty", tmp_path / "a.html", "has no table documents"),
+        (tmp_path / "none", tmp_path / "a.html", "There is no lake"),
+        (finished.path, tmp_path, "name a file in a folder that is there"),
+        (finished.path, tmp_path / "no" / "a.html", "name a file in a folder that is there"),
+    ):
+        assert main(["report", "--lake", str(lake), "--output", str(output)]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["report", "--lake", str(finished.path), "--output", str(tmp_path / "a.html"), "--parser", "nope"]) == 2
+    assert "nope" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_what_was_planned_is_summed_by_stage(spark: Any) -> None:
+    plans = spark.createDataFrame(
+        [
+            ("clean", "cat_Latn", "a", 10, 1.5),
+            ("clean", "spa_Latn", "a", 5, None),
+            ("screen", "cat_Latn", "a", 1, None),
+        ],
+        "stage string, language string, source string, documents long, gpu_hours double",
+    )
+    assert planned_by_stage(plans) == {
+        "clean": {"documents": 15.0, "gpu_hours": 1.5},
+        "screen": {"documents": 1.0},
+    }
+    assert planned_by_stage(plans.drop("stage")) == {}
