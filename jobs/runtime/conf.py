@@ -11,6 +11,7 @@ import yaml
 
 from udfs.cleaning.lists import CleaningLists
 from udfs.languages import LanguageTable
+from udfs.screening.lists import ScreeningLists
 
 
 @cache
@@ -58,4 +59,12 @@ def cleaning_lists() -> CleaningLists:
         yaml.safe_load(read_conf("cleaning/phrases.yaml")),
         yaml.safe_load(read_conf("cleaning/personal_data.yaml")),
         read_conf("cleaning/limits.csv"),
+    )
+
+
+@cache
+def screening_lists() -> ScreeningLists:
+    """Return what ``conf/screening/`` says of how instructions open and what models write around them."""
+    return ScreeningLists.read(
+        yaml.safe_load(read_conf("screening/instructions.yaml")), yaml.safe_load(read_conf("screening/phrases.yaml"))
     )

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, word_lists
+from jobs.runtime.conf import cleaning_lists, conf_root, language_table, read_conf, screening_lists, word_lists
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.recipe_file import RecipeFile, find_recipe, read_recipe_file
 from jobs.runtime.schema import FORMAT_VERSION, record
@@ -151,6 +151,7 @@ class LoadedRecipe:
             candidates=tuple(sorted(candidates | {pivot})),
             word_lists=word_lists(),
             cleaning=cleaning_lists(),
+            screening=screening_lists(),
             prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
         )
 

@@ -155,6 +155,17 @@ SCREEN: Final = _columns(
     ("instruction_language_expected_score", _DOUBLE, True),  # that of the pair's language
     ("instruction_language_outcome", _STRING, True),  # match, mismatch, uncertain
     ("instruction_identifier", _STRING, True),  # engine label
+    ("instruction_chars", _INT, True),  # Unicode code points; this and what follows: null for a source's instruction
+    ("format_problems", _STRINGS, True),  # udfs.screening.forms.FORMAT_PROBLEMS
+    ("asked_task", _STRING, True),  # summary or translation
+    ("instruction_form", _STRING, True),  # udfs.screening.instructions.Form; null if it is not known
+    ("instruction_score", _DOUBLE, True),  # how likely that form prompts an answer, 0 to 1
+    ("refusal_share", _DOUBLE, True),  # share of sentences in which a model declines
+    ("preamble_share", _DOUBLE, True),  # share of characters before the instruction itself
+    ("missing_text_share", _DOUBLE, True),  # share of sentences that refer to a text which is not there
+    ("copied_share", _DOUBLE, True),  # share of words in runs of five and more that stand in the document
+    ("copied_run_words", _INT, True),  # words of the longest such run
+    ("answer_share", _DOUBLE, True),  # share of the output's words that stand in the instruction; null for short ones
     ("copied_word_share", _DOUBLE, True),  # share of the English instruction's lower-case words left untranslated
     ("flagged_words", _STRINGS, True),  # entries of the word list met in the instruction or the output
     ("hate_score", _DOUBLE, True),  # the classifier's highest score over the English pair, 0 to 1; null if none
@@ -190,6 +201,15 @@ PAIRS: Final = _columns(
     ("document_language_score", _DOUBLE, True),
     ("instruction_language_score", _DOUBLE, True),
     ("instruction_language_outcome", _STRING, True),
+    ("instruction_chars", _INT, True),
+    ("instruction_form", _STRING, True),
+    ("instruction_score", _DOUBLE, True),
+    ("refusal_share", _DOUBLE, True),
+    ("preamble_share", _DOUBLE, True),
+    ("missing_text_share", _DOUBLE, True),
+    ("copied_share", _DOUBLE, True),
+    ("copied_run_words", _INT, True),
+    ("answer_share", _DOUBLE, True),
     ("copied_word_share", _DOUBLE, True),
     ("flagged_words", _STRINGS, True),
     ("hate_score", _DOUBLE, True),

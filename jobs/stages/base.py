@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import Field
 from pyspark.sql import Column, DataFrame
@@ -14,6 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from jobs.runtime.reasons import Reason
 from udfs.cleaning.lists import CleaningLists
 from udfs.languages import LanguageTable
+from udfs.screening.lists import ScreeningLists
 from udfs.settings import OPERATIONAL, Settings
 
 
@@ -49,6 +50,7 @@ class Resources:
     """Languages an instruction of ours can be in: those the recipe's engines write, and the pivot."""
     word_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cleaning: CleaningLists = field(default_factory=CleaningLists)
+    screening: ScreeningLists = field(default_factory=ScreeningLists)
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Texts of the prompts that the recipe names."""
 
@@ -113,4 +115,27 @@ def flag(docs: DataFrame, condition: Column, reason: Reason, detail: Column | No
             ),
             "detail": F.when(applies, note).otherwise(F.col("detail")),
         }
+    )
+
+
+class Rule(NamedTuple):
+    """What rejects a row."""
+
+    condition: Column
+    """Null counts as false."""
+    reason: Reason
+    detail: Column | None = None
+
+
+def flag_all(docs: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+    """Append the reasons of many rules at once, in their order; the detail is that of the first which has one.
+
+    As ``flag`` for each, in one step: a plan of twenty steps takes longer to make than a small batch to run.
+
+    Input columns: rejected_for, detail. Output columns: the same.
+    """
+    reasons = F.array_compact(F.array(*(F.when(rule.condition, F.lit(rule.reason.value)) for rule in rules)))
+    details = [F.when(rule.condition, rule.detail) for rule in rules if rule.detail is not None]
+    return docs.withColumns(
+        {"rejected_for": F.concat("rejected_for", reasons), "detail": F.coalesce("detail", *details)}
     )

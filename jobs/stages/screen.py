@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, IntegerType, StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import SCREEN, join_columns
-from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings, flag
+from jobs.stages.base import HOLDS_PAIR, Resources, Rule, Stage, StageSettings, flag_all
 from jobs.stages.engines import (
     AnyClassifier,
     AnyIdentifier,
@@ -23,7 +23,7 @@ from jobs.stages.engines import (
     RecipeIdentifier,
     task_devices,
 )
-from udfs import screening
+from jobs.stages.translate import NO_ENGINE
 from udfs.arrow import with_columns
 from udfs.classifiers.transformers import TransformersClassifierSettings
 from udfs.classifiers.wordlist import WordListSettings
@@ -32,21 +32,60 @@ from udfs.identifiers import Identified, Identifier
 from udfs.identifiers.py3langid import Py3langidSettings
 from udfs.loaded import open_for
 from udfs.quality.comet import CometKiwiSettings
+from udfs.screening.copying import copied_word_share
+from udfs.screening.forms import FORMAT_PROBLEMS, FormatProblem
+from udfs.screening.lists import ScreeningLists
+from udfs.screening.measure import Measures, Pair, measure
 
-_PROBLEMS = StructType([StructField("format_problem", StringType()), StructField("asked_task", StringType())])
+# Beside the stage's columns until they are the detail of a rejection: the phrases that were found.
+_PHRASES = StructType([StructField(f"{name}_phrase", StringType()) for name in ("refusal", "preamble", "missing_text")])
+# The columns of SCREEN that hold a pair's measures.
+_MEASURED = tuple(field.name for field in SCREEN.fields if field.name in Measures.__slots__)
+_FORMAT_REASONS: Mapping[FormatProblem, Reason] = {
+    "empty": Reason.EMPTY,
+    "markup": Reason.MARKUP,
+    "address": Reason.ADDRESS,
+    "line_break": Reason.LINE_BREAK,
+}
+_ARROW: Mapping[DataType, pa.DataType] = {
+    StringType(): pa.string(),
+    IntegerType(): pa.int32(),
+    DoubleType(): pa.float64(),
+    ArrayType(StringType(), False): pa.list_(pa.string()),
+}
+_ENGLISH = "eng_"
 
 
 class ScreenSettings(StageSettings):
-    """Check the instruction's language, form and wording; flag words of the list.
+    """Check the instruction's language, form and wording; flag words of the list. docs/screening.md tells of each rule.
 
     Of an instruction that its source holds, its language, the listed words and hate are checked. What asks how an
-    instruction was written and translated is not: its form, requests to summarise or translate (the text is in it),
-    ``min_quality`` and ``min_semantic_similarity``. The hate model reads English, so it scores such a pair only if
-    instruction and output are in the pivot language; others have the word list alone.
+    instruction was written and translated is not, and its columns are null: its form, its phrases and what it shares
+    with the text (the text may be in it), requests to summarise or translate, ``min_quality`` and
+    ``min_semantic_similarity``. The hate model reads English, so it scores such a pair only if instruction and output
+    are in the pivot language; others have the word list alone.
     """
 
     max_instruction_chars: int = Field(1_000, ge=1)
     """Longest instruction that is kept, in Unicode code points."""
+    refused_formats: tuple[FormatProblem, ...] = FORMAT_PROBLEMS
+    """Faults of form that reject: ``empty``, ``markup``, ``address``, ``line_break``. Others are only stored."""
+    min_instruction_score: float = Field(0.5, ge=0, le=1)
+    """Least score as an instruction or question that is kept, judged on the English one: statements have 0, titles and
+    what is typed into a search engine 0.3, questions without their mark 0.6. 0 keeps all."""
+    max_refusal_share: float = Field(0.0, ge=0, le=1)
+    """Largest share of sentences that may decline to write an instruction ("I'm sorry, but ..."). 1 keeps all."""
+    max_preamble_share: float = Field(0.0, ge=0, le=1)
+    """Largest share of the instruction that may announce it ("Sure, here is ..."). 1 keeps all."""
+    max_missing_text_share: float = Field(0.0, ge=0, le=1)
+    """Largest share of sentences that may refer to a text which is not there ("the passage above"). 1 keeps all."""
+    max_copied_share: float = Field(0.9, ge=0, le=1)
+    """Largest share of the instruction's words that may stand in the text in runs of five and more. A text that begins
+    by repeating its question reaches 0.8."""
+    max_copied_run_words: int = Field(20, ge=0)
+    """Most words in a row that may stand in the text."""
+    max_answer_share: float = Field(0.6, ge=0, le=1)
+    """Largest share of the text's words that may stand in the instruction, which else gives its answer away."""
     max_copied_word_share: float = Field(0.5, ge=0, le=1)
     """Largest share of lower-case English words that may stand untranslated in the instruction."""
     drop_task_requests: bool = True
@@ -75,11 +114,11 @@ class ScreenSettings(StageSettings):
 def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> DataFrame:
     """Add the screening measures and flag the pairs that break a rule.
 
-    Input columns: language, text, text_en, instruction, instruction_language, instruction_en, instruction_src,
-    rejected_for, detail.
+    Input columns: language, title, text, title_en, text_en, instruction, instruction_language, instruction_en,
+    instruction_src, back_translator, rejected_for, detail.
     Output columns: the same and SCREEN.
     """
-    schema = join_columns(docs.schema, SCREEN, _PROBLEMS)
+    schema = join_columns(docs.schema, SCREEN, _PHRASES)
     run = partial(
         _screen_batches,
         settings=settings,
@@ -87,45 +126,74 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
         word_lists=tuple(sorted(resources.word_lists.items())),
         pivot=resources.pivot,
         candidates=resources.candidates,
+        lists=resources.screening,
         order=schema.fieldNames(),
     )
+    return docs.mapInArrow(run, schema).transform(flag_all, _rules(settings)).drop(*_PHRASES.fieldNames())
+
+
+def _rules(settings: ScreenSettings) -> list[Rule]:
+    """Return the rules, in the order in which ``detail`` prefers them."""
     is_made = ~F.expr(HOLDS_PAIR)
-    untranslated = F.col("copied_word_share") > settings.max_copied_word_share
+    format_rules = [
+        Rule(F.array_contains("format_problems", problem), _FORMAT_REASONS[problem])
+        for problem in settings.refused_formats
+    ]
+    is_copied = (F.col("copied_share") > settings.max_copied_share) | (
+        F.col("copied_run_words") > settings.max_copied_run_words
+    )
     asked = F.col("asked_task") if settings.drop_task_requests else F.lit(None)
-    flagged = (F.size("flagged_words") > 0) & F.lit(settings.reject_flagged_words)
-    return (
-        docs.mapInArrow(run, schema)
-        .transform(flag, F.col("format_problem").isNotNull(), Reason.BAD_FORMAT, F.col("format_problem"))
-        .transform(flag, asked == "summary", Reason.ASKS_SUMMARY)
-        .transform(flag, asked == "translation", Reason.ASKS_TRANSLATION)
-        .transform(flag, untranslated, Reason.UNTRANSLATED, F.round("copied_word_share", 3).cast("string"))
-        .transform(
-            flag,
+    is_flagged = (F.size("flagged_words") > 0) & F.lit(settings.reject_flagged_words)
+    return [
+        *format_rules,
+        Rule(
+            F.col("instruction_chars") > settings.max_instruction_chars,
+            Reason.INSTRUCTION_TOO_LONG,
+            F.format_string("%d characters", "instruction_chars"),
+        ),
+        Rule(
+            F.col("instruction_score") < settings.min_instruction_score,
+            Reason.NOT_AN_INSTRUCTION,
+            F.col("instruction_form"),
+        ),
+        _phrase("refusal", settings.max_refusal_share, Reason.REFUSAL),
+        _phrase("preamble", settings.max_preamble_share, Reason.PREAMBLE),
+        _phrase("missing_text", settings.max_missing_text_share, Reason.TEXT_NOT_THERE),
+        Rule(
+            is_copied,
+            Reason.COPIED,
+            F.format_string("share %.3f, %d words in a row", "copied_share", "copied_run_words"),
+        ),
+        _above("answer_share", settings.max_answer_share, Reason.GIVES_ANSWER),
+        Rule(asked == "summary", Reason.ASKS_SUMMARY),
+        Rule(asked == "translation", Reason.ASKS_TRANSLATION),
+        _above("copied_word_share", settings.max_copied_word_share, Reason.UNTRANSLATED),
+        Rule(
             F.col("instruction_language_outcome") == "mismatch",
             Reason.INSTRUCTION_LANGUAGE,
             F.concat(F.lit("looks like "), F.col("instruction_language_label")),
-        )
-        .transform(flag, flagged, Reason.FLAGGED_WORDS, F.array_join("flagged_words", ", "))
-        .transform(
-            flag,
-            F.col("hate_score") > settings.max_hate_score,
-            Reason.HATE,
-            F.round("hate_score", 3).cast("string"),
-        )
-        .transform(
-            flag,
-            is_made & (F.col("translation_quality") < F.lit(settings.min_quality).cast("double")),
-            Reason.LOW_QUALITY,
-            F.round("translation_quality", 3).cast("string"),
-        )
-        .transform(
-            flag,
-            is_made & (F.col("semantic_similarity") < F.lit(settings.min_semantic_similarity).cast("double")),
-            Reason.UNRELATED,
-            F.round("semantic_similarity", 3).cast("string"),
-        )
-        .drop(*_PROBLEMS.fieldNames())
-    )
+        ),
+        Rule(is_flagged, Reason.FLAGGED_WORDS, F.array_join("flagged_words", ", ")),
+        _above("hate_score", settings.max_hate_score, Reason.HATE),
+        _below("translation_quality", settings.min_quality, is_made, Reason.LOW_QUALITY),
+        _below("semantic_similarity", settings.min_semantic_similarity, is_made, Reason.UNRELATED),
+    ]
+
+
+def _above(score: str, limit: float, reason: Reason) -> Rule:
+    return Rule(F.col(score) > limit, reason, _rounded(score))
+
+
+def _below(score: str, limit: float | None, applies: Column, reason: Reason) -> Rule:
+    return Rule(applies & (F.col(score) < F.lit(limit).cast("double")), reason, _rounded(score))
+
+
+def _phrase(name: str, limit: float, reason: Reason) -> Rule:
+    return Rule(F.col(f"{name}_share") > limit, reason, F.col(f"{name}_phrase"))
+
+
+def _rounded(score: str) -> Column:
+    return F.round(score, 3).cast("string")
 
 
 def _screen_batches(
@@ -135,6 +203,7 @@ def _screen_batches(
     word_lists: tuple[tuple[str, tuple[str, ...]], ...],
     pivot: str,
     candidates: tuple[str, ...],
+    lists: ScreeningLists,
     order: list[str],
 ) -> Iterator[pa.RecordBatch]:
     devices = task_devices()
@@ -156,14 +225,10 @@ def _screen_batches(
         pairs = [f"{instruction}\n{text}" for instruction, text in zip(instructions, texts, strict=True)]
         is_translated = [source != pivot and not given for source, given in zip(languages, is_given, strict=True)]
         copied = [
-            screening.copied_word_share(pivot_text, instruction) if translated else 0.0
+            copied_word_share(pivot_text, instruction) if translated else 0.0
             for pivot_text, instruction, translated in zip(english, instructions, is_translated, strict=True)
         ]
-        problems = [
-            None if given else screening.format_problem(text, settings.max_instruction_chars)
-            for text, given in zip(instructions, is_given, strict=True)
-        ]
-        asked = [None if given else screening.asks_for(text) for text, given in zip(english, is_given, strict=True)]
+        measured = _measure(batch, pivot, lists)
         scores: list[float | None] = [None] * len(batch)
         if hate:
             # A recipe whose documents are all in the pivot language may have no translation.
@@ -208,11 +273,43 @@ def _screen_batches(
                 ),
                 "semantic_similarity": pa.array(similarities, pa.float64()),
                 "embedder": pa.array([embedder.label if embedder else None] * len(batch), pa.string()),
-                "format_problem": pa.array(problems, pa.string()),
-                "asked_task": pa.array(asked, pa.string()),
+                **measured,
             },
             order,
         )
+
+
+def _measure(batch: pa.RecordBatch, pivot: str, lists: ScreeningLists) -> dict[str, pa.Array]:
+    """Return the columns of ``Measures``, null where the source holds the instruction."""
+    # A recipe whose documents are all in the pivot language may have no translation.
+    columns = {
+        name: batch.column(name).to_pylist() if name in batch.schema.names else [None] * len(batch)
+        for name in (
+            *("language", "title", "text", "title_en", "text_en"),
+            *("instruction", "instruction_en", "instruction_src", "back_translator"),
+        )
+    }
+    measures: list[Measures | None] = []
+    for row in range(len(batch)):
+        of_row = {name: values[row] for name, values in columns.items()}
+        if of_row["instruction"] is not None:
+            measures.append(None)
+            continue
+        pair = Pair(
+            instruction=of_row["instruction_src"] or "",
+            text=of_row["text"] or "",
+            title=of_row["title"],
+            instruction_en=(of_row["instruction_en"] or "") if pivot.startswith(_ENGLISH) else None,
+            text_en=of_row["text_en"],
+            title_en=of_row["title_en"],
+            is_written_in_english=of_row["language"] == pivot or of_row["back_translator"] != NO_ENGINE,
+        )
+        measures.append(measure(pair, lists))
+    fields = join_columns(SCREEN, _PHRASES)
+    return {
+        name: pa.array([getattr(each, name) if each else None for each in measures], _ARROW[fields[name].dataType])
+        for name in (*_MEASURED, *_PHRASES.fieldNames())
+    }
 
 
 def _identify(
@@ -246,5 +343,6 @@ STAGE = Stage(
     transform=screen,
     needs=("instruction_src",),
     engines=("identifier", "classifier", "hate", "quality", "embedder"),
+    version=2,
     labels=("instruction_identifier", "hate_classifier", "quality_estimator", "embedder"),
 )

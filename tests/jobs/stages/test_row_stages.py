@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.runtime.conf import cleaning_lists, language_table, word_lists
-from jobs.runtime.schema import CLEAN, INSTRUCT, TRANSLATE
+from jobs.runtime.conf import cleaning_lists, language_table, screening_lists, word_lists
+from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, INSTRUCT, TRANSLATE
 from jobs.stages.back_translate import BackTranslateSettings, back_translate
 from jobs.stages.base import Resources
 from jobs.stages.clean import CleanSettings, clean
@@ -36,6 +36,7 @@ def resources():
         candidates=("cat_Latn", "eng_Latn", "spa_Latn"),
         word_lists=word_lists(),
         cleaning=cleaning_lists(),
+        screening=screening_lists(),
         prompts={"reverse_instruction": "Answer: {{text}}\nInstruction:"},
     )
 
@@ -251,7 +252,7 @@ def test_screen_rules(spark, resources):
     assert found["spanish"] == ["screen.instruction_language"]
     assert found["summary"] == ["screen.asks_summary"]
     assert found["translation"] == ["screen.asks_translation"]
-    assert found["markup"] == ["screen.bad_format"]
+    assert found["markup"] == ["screen.markup"]
     assert found["short"] == []
     assert done["short"]["instruction_language_outcome"] == "uncertain"
     assert found["flagged"] == []
@@ -259,6 +260,63 @@ def test_screen_rules(spark, resources):
     strict = by_url(screen(docs, ScreenSettings(reject_flagged_words=True, drop_task_requests=False), resources))
     assert strict["flagged"]["rejected_for"] == ["screen.flagged_words"]
     assert strict["summary"]["rejected_for"] == []
+
+
+def test_screen_rules_of_form_and_wording(spark, resources):
+    text_en = (
+        "The library opens each morning at nine and closes at dusk. The neighbours go there to read the newspaper, to "
+        "study or to do their homework. In winter the small room is full of people who look for a warm and quiet place."
+    )
+    good = "Escriu un text sobre la biblioteca del barri i la seva gent."
+    english = "Write a text on the library of the district and its people."
+    base = {"text": CATALAN, "text_en": text_en, "instruction_en": english, "instruction_src": good}
+    first = CATALAN.partition(". ")[0]
+    broken = {
+        "screen.empty": {"instruction_src": "..."},
+        "screen.markup": {"instruction_src": good + " {{cal citació}}"},
+        "screen.address": {"instruction_src": good + " Vegeu https://example.org"},
+        "screen.line_break": {"instruction_src": good.replace(" i ", "\n")},
+        "screen.too_long": {"instruction_src": good * 20},
+        "screen.not_an_instruction": {"instruction_en": "The library of the district has many readers."},
+        "screen.refusal": {"instruction_en": "I'm sorry, but I cannot write it. Describe the library."},
+        "screen.preamble": {"instruction_en": f"Instruction: {english}"},
+        "screen.missing_text": {"instruction_en": "What does the passage above say of the library?"},
+        "screen.copied": {"instruction_src": f"Escriu: {first}", "title": "Una altra cosa"},
+        "screen.gives_answer": {"text": "Hi van a llegir.", "instruction_src": "On hi van a llegir?"},
+    }  # fmt: skip
+    rows = [{**base, **change, "url": code} for code, change in broken.items()]
+    rows += [
+        {**base, "url": "good"},
+        {**base, "url": "title", "instruction_en": "Like doing bread", "back_translator": "none"},
+    ]
+    rows += [{**base, **broken["screen.preamble"], "instruction_src": first, "instruction": first, "url": "given"}]
+    docs = documents(spark, rows, CLEAN, TRANSLATE, INSTRUCT, BACK_TRANSLATE)
+    done = by_url(screen(docs, ScreenSettings(), resources))
+    found = {url: set(row["rejected_for"]) for url, row in done.items()}
+    assert {code: codes for code, codes in found.items() if code.startswith("screen.") and code not in codes} == {}
+    assert found["good"] == found["title"] == found["given"] == set()
+    alone = set(broken) - {"screen.empty", "screen.too_long", "screen.copied", "screen.gives_answer"}
+    assert {code: found[code] for code in alone} == {code: {code} for code in alone}
+    details = {code: done[code]["detail"] for code in alone}
+    assert details["screen.not_an_instruction"] == "statement"
+    assert details["screen.refusal"] == "i'm sorry, but"
+    assert details["screen.missing_text"] == "the passage above"
+    assert done["screen.copied"]["copied_run_words"] == len(first.split())
+    assert done["good"]["instruction_score"] == 1
+    measured = ("instruction_chars", "format_problems", "instruction_form", "instruction_score", "refusal_share")
+    assert [done["given"][name] for name in (*measured, "copied_share", "answer_share")] == [None] * 7
+    assert done["title"]["instruction_score"] is None
+
+    stored = ScreenSettings(
+        max_instruction_chars=9_999, refused_formats=(), min_instruction_score=0, max_refusal_share=1,
+        max_preamble_share=1, max_missing_text_share=1, max_copied_share=1, max_copied_run_words=999,
+        max_answer_share=1,
+    )  # fmt: skip
+    kept = by_url(screen(docs, stored, resources))
+    assert {code for row in kept.values() for code in row["rejected_for"]} <= {"screen.instruction_language"}
+    assert {url: row["copied_share"] for url, row in kept.items()} == {
+        url: row["copied_share"] for url, row in done.items()
+    }
 
 
 def test_no_stage_loses_or_doubles_a_row(spark, resources):
