@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.explore.cuts import Cut, changed, depends_on_more, differences, made_with
+from jobs.explore.cuts import IDENTIFIER, Cut, changed, depends_on_more, differences, made_with
 from jobs.explore.data import Cost, CutResult, Exploration, Overview, PairCell, SampleRow, ScoreLine, StageChange
 from jobs.explore.overview import has_scores, overview
 from jobs.explore.recipes import cost
@@ -28,6 +28,7 @@ from jobs.runtime.reasons import meaning
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.stages import STAGES
 from jobs.stages.base import Resources
+from udfs.identifiers.glotlid import GlotLidSettings
 
 _LINES_SHOWN: Final = 20
 
@@ -176,11 +177,11 @@ def _recut(
         Variant(changed(before, stage, cuts[number].of(stage)), cuts[number].of(stage)) for number in numbers
     )
     resources = Resources(language_table(), pivot, seed=0, cleaning=cleaning_lists())
-    if stage == "screen" and asks_identifier(changes):
+    if stage == "screen" and asks_identifier(changes) and isinstance(getattr(before, IDENTIFIER), GlotLidSettings):
         if recipe is None:
             raise BackpromptError(
-                f"{changes[0]}: an instruction's language is one of those that the recipe's translators write: name the "
-                "recipe with --recipe"
+                f"{changes[0]}: GlotLID compared an instruction with the languages that the recipe's translators "
+                "write: name the recipe with --recipe"
             )
         resources = replace(resources, candidates=recipe.resources().candidates)
     return Recut(STAGES[stage], before, variants, resources), numbers
@@ -348,8 +349,8 @@ def _print_cost(out: Console, price: Cost) -> None:
     ]
     if price.cached:
         lines.append(
-            f"Cached translations serve again ({', '.join(price.cached)}): only texts that were not translated before go "
-            "to the engine."
+            f"Cached translations serve again ({', '.join(price.cached)}): only texts that were not translated before "
+            "go to the engine."
         )
     if price.engines:
         lines.append(f"Asked for every row again: the engines of {', '.join(price.engines)}.")
