@@ -168,7 +168,7 @@ text may be. Columns: stage, column, meaning; all from 0 to 1."""
 
 
 SWITCHES: Final = (
-    ("clean", "limits", "mean_word_chars"),
+    ("clean", "limits", "symbol_share"),
     ("clean", "identifier.min_score", "document_language_label"),
     ("clean", "identifier.min_score_by_language", "document_language_label"),
     ("clean", "identifier.siblings", "document_language_label"),

@@ -125,6 +125,15 @@ def test_a_recipe_differs_in_what_can_be_tried_and_in_more() -> None:
     changes, others = differences(before, before | {"min_chars": 5, "around_body": False, "version": 9}, "clean")
     assert changes == [Change("clean", "min_chars", 5)]
     assert others == ["around_body", "version"]
+    surer = before | {"identifier.min_score": 0.99}
+    assert differences(before, surer, "clean") == ([Change("clean", "identifier.min_score", 0.99)], [])
+    other = {key: value for key, value in surer.items() if key != "identifier.min_score_of_candidates"}
+    other |= {"identifier.kind": "glotlid", "identifier.siblings": "match", "min_chars": 5}
+    changes, others = differences(before, other, "clean")
+    assert changes == [Change("clean", "min_chars", 5)]
+    assert "identifier.min_score" in others, "what another engine found is not stored"
+    older = {key: value for key, value in before.items() if key != "min_chars"}
+    assert differences(older, before, "clean") == ([], ["min_chars"])
 
 
 def test_every_stage_with_rules_can_be_tried_by_every_threshold_it_has() -> None:

@@ -24,6 +24,7 @@ from jobs.runtime.thresholds import of_stage
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, flag_all
 from jobs.stages.clean import CleanSettings
+from jobs.stages.dedup_lines import DedupLinesSettings, deduplicate_lines
 from jobs.stages.health import HealthSettings
 from jobs.stages.screen import ScreenSettings
 from jobs.stages.translate import TranslateSettings
@@ -211,6 +212,15 @@ def test_screen_decides_as_a_run(spark: Any, resources: Resources) -> None:
     )
 
 
+def test_dedup_lines_decides_as_a_run(spark: Any, resources: Resources) -> None:
+    shared = "Llegiu-ne més a la pàgina de la biblioteca del nostre poble."
+    rows = [{"url": f"https://x.org/{n}", "text": f"{'abcdefgh '[n] * 10 * n}\n{shared}"} for n in range(1, 6)]
+    rows.append({"url": "https://y.org/1", "text": "Sol i curt."})
+    before = DedupLinesSettings(min_chars_left=25)
+    values = [("min_chars_left", 0), ("min_chars_left", 35), ("min_chars_left", 30)]
+    assert_as_a_run(documents(spark, rows, CLEAN), "dedup_lines", before, resources, values, deduplicate_lines)
+
+
 def test_stored_scores_of_models_decide_as_the_stage_does_with_them(spark: Any, resources: Resources) -> None:
     """What an engine gives does not depend on thresholds: the stages apply their rules to it, and nothing else."""
     health = {"segments": 4, "truncated": 0, "repeated": 0, "copied": 0, "empty": 0, "wrong_script": 0}
@@ -247,7 +257,6 @@ def test_stored_scores_of_models_decide_as_the_stage_does_with_them(spark: Any, 
                 ("health.max_length_ratio", 100),
             ],
         ),
-        "dedup_lines": (STAGES["dedup_lines"].settings(), [("min_chars_left", 5)]),
     }
 
     def run(rows: DataFrame, settings: Any) -> DataFrame:
