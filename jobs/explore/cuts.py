@@ -147,7 +147,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], stage: str) -
     """Return how a recipe's settings of a stage differ from those of its table: what can be tried, and other names."""
     names = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     known = set(recut_settings(stage)) & before.keys() & now.keys()
-    if not known.issuperset(filter(_is_identifier, names)):  # another engine, or one that looks at other text
+    if any(_is_identifier(key) and key not in known for key in names):  # another engine, or it looks at other text
         known = {key for key in known if not _is_identifier(key)}
     return [Change(stage, key, now[key]) for key in names if key in known], [key for key in names if key not in known]
 

@@ -22,7 +22,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, DEDUP_LINES, INSTRUCT, SCREEN, TRANSLATE
 from jobs.runtime.thresholds import of_stage
 from jobs.stages import STAGES
-from jobs.stages.base import Resources, flag_all
+from jobs.stages.base import Resources, Rule, flag_all
 from jobs.stages.clean import CleanSettings
 from jobs.stages.dedup_lines import DedupLinesSettings, deduplicate_lines
 from jobs.stages.health import HealthSettings
@@ -262,7 +262,8 @@ def test_stored_scores_of_models_decide_as_the_stage_does_with_them(spark: Any, 
     def run(rows: DataFrame, settings: Any) -> DataFrame:
         name = next(name for name in asked if type(settings) is STAGES[name].settings)
         is_pair = F.col("instruction").isNotNull() & F.lit(STAGES[name].of_pairs is not None)
-        return flag_all(rows.where(~is_pair), STAGES[name].rules(settings, resources)).unionByName(rows.where(is_pair))
+        rules = [Rule(each.condition, each.reason) for each in STAGES[name].rules(settings, resources)]
+        return flag_all(rows.where(~is_pair), rules).unionByName(rows.where(is_pair))
 
     for stage, (before, values) in asked.items():
         assert_as_a_run(docs, stage, before, resources, values, run)
@@ -355,7 +356,7 @@ def test_a_lake_made_again_with_the_written_recipe_is_as_was_said(
     spark: Any, finished: Any, tmp_path: Any, capsys: Any
 ) -> None:
     file = finished.recipe.parent / "stricter.yaml"
-    sets = ["--set", "screen.min_instruction_score=1", "--set", "screen.max_instruction_chars=60"]
+    sets = ["--set", "screen.max_instruction_chars=60", "--set", "screen.min_instruction_score=1.0"]
     code, out, err = command(
         capsys, "--lake", finished.path, "--recipe", finished.recipe, *sets, "--write", file, "--json"
     )
@@ -417,7 +418,7 @@ def refused(capsys: Any, *arguments: Any) -> str:
 
 def test_what_a_user_can_get_wrong(spark: Any, finished: Any, tmp_path: Any, capsys: Any) -> None:
     lake = ("--lake", finished.path)
-    assert "has no table decontaminate" not in refused(capsys, *lake, "--set", "dedup.threshold=0.9")
+    assert "only the similarity" in refused(capsys, *lake, "--set", "dedup.threshold=0.9")
     assert "--write takes --recipe" in refused(capsys, *lake, "--set", "clean.min_chars=1", "--write", "x.yaml")
     assert "There is no lake" in refused(capsys, "--lake", tmp_path / "none", "--set", "clean.min_chars=1")
     (tmp_path / "empty").mkdir()
