@@ -85,6 +85,13 @@ def explore(
         for stage in STAGES
         if any(cut.of(stage) for cut in cuts)
     }
+    for stage in recuts:
+        version = _made_with(lake, stage).get("version")
+        if version != STAGES[stage].version:
+            notes.append(
+                f"Table {stage} was made by version {version} of its stage, this is {STAGES[stage].version}: a run also "
+                "applies what has changed since."
+            )
     found: dict[tuple[str, int], StageChange] = {}
     for stage, (recut, numbers) in recuts.items():
         for number, change in zip(numbers, recut.changes(lake.read(stage), sample, seed), strict=True):
