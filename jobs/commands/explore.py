@@ -89,8 +89,8 @@ def explore(
         version = _made_with(lake, stage).get("version")
         if version != STAGES[stage].version:
             notes.append(
-                f"Table {stage} was made by version {version} of its stage, this is {STAGES[stage].version}: a run also "
-                "applies what has changed since."
+                f"Table {stage} was made by version {version} of its stage, this is {STAGES[stage].version}: a run "
+                "also applies what has changed since."
             )
     found: dict[tuple[str, int], StageChange] = {}
     for stage, (recut, numbers) in recuts.items():
