@@ -290,6 +290,20 @@ def _parser() -> argparse.ArgumentParser:
         "--parser", metavar="PIPELINE", help="also parse them with this spaCy pipeline: en_core_web_sm"
     )
 
+    command = add("explore", _explore, "Try other thresholds on the scores that a lake holds, without a model.", lake)
+    command.add_argument("--recipe", help="the lake's recipe, or a changed one: what it changes is looked at")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="STAGE.SETTING=VALUE",
+        help="another threshold, such as screen.max_hate_score=0.3; several are looked at together",
+    )  # fmt: skip
+    command.add_argument(
+        "--sweep", action="append", default=[], metavar="STAGE.SETTING=VALUE,VALUE", help="one look for each value"
+    )
+    command.add_argument("-n", type=_positive, default=3, metavar="N", help="rows shown of each side (default 3)")
+    command.add_argument("--seed", type=int, help="of the drawing of these rows (default: the recipe's)")
+    command.add_argument("--write", metavar="FILE", help="write a recipe that extends --recipe with these thresholds")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
     command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
@@ -561,6 +575,32 @@ def _report(args: argparse.Namespace, log_file: Path | None) -> int:
 
     options = report.Options(args.samples, args.seed, args.instructions, args.parser)
     report.write_report(_lake(args, log_file), Path(args.output), options, console())
+    return 0
+
+
+def _explore(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import explore
+    from jobs.explore.cuts import cuts_of, parse_set, parse_sweep
+    from jobs.explore.recipes import recipe_text, write_recipe
+    from jobs.runtime.recipe import load_recipe
+
+    cuts = cuts_of([parse_set(text) for text in args.set], [parse_sweep(text) for text in args.sweep])
+    recipe = load_recipe(args.recipe) if args.recipe else None
+    file = Path(args.write) if args.write else None
+    if file is not None:
+        if recipe is None or args.sweep or not args.set:
+            raise BackpromptError("--write takes --recipe, which the new recipe extends, and thresholds by --set")
+        recipe_text(file, args.recipe, cuts[0])  # before Spark is started
+    lake = _lake_that_is(args, log_file)
+    out = console()
+    found = explore.explore(lake, cuts, recipe, args.n, args.seed) if cuts or recipe else explore.scores(lake)
+    if args.json:
+        print(explore.as_json(found))
+    else:
+        explore.print_found(out, found)
+    if file is not None:
+        write_recipe(file, args.recipe, cuts[0])
+        console(stderr=True).print(f"Written: {file}", markup=False, soft_wrap=True)
     return 0
 
 

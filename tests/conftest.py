@@ -33,6 +33,7 @@ _ON_ONE_LAKE = {
     "tests/e2e/test_notebook.py": "finished",
     "tests/e2e/test_report.py": "finished",
     "tests/test_readme.py": "finished",
+    "tests/jobs/explore/test_explore.py": "finished",
     "tests/e2e/test_determinism.py": "small",
     "tests/e2e/test_forget.py": "small",
     "tests/e2e/test_translation_cache.py": "small",

@@ -29,11 +29,14 @@ class Settings(BaseModel):
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Put settings named with a dot, ``{"a.b": 1, "c": 2}``, under their group: ``{"a": {"b": 1}, "c": 2}``."""
+    """Put settings named with dots, ``{"a.b": 1, "c": 2}``, under their groups: ``{"a": {"b": 1}, "c": 2}``."""
     values: dict[str, Any] = {}
     for key, value in flat.items():
-        group, _, name = key.rpartition(".")
-        (values.setdefault(group, {}) if group else values)[name] = value
+        *groups, name = key.split(".")
+        inner = values
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[name] = value
     return values
 
 

@@ -1,4 +1,7 @@
-"""The stored scores that a recipe sets a limit to: where each stands, which setting bounds it, and on which side."""
+"""The stored scores that a recipe sets a limit to: where each stands, which setting bounds it, and on which side.
+
+A new score of a stage is one line in THRESHOLDS, beside the column and the rule that the stage itself has.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,8 @@ class Threshold:
     """SQL condition of the rows that the setting is for; "" for all."""
     asked_by: tuple[str, str] | None = None
     """A setting that lists names, and the name it must hold for the rule to reject."""
+    is_recut: bool = True
+    """Whether what another limit decides follows from the columns of the table."""
 
     @property
     def columns(self) -> frozenset[str]:
@@ -95,7 +100,7 @@ def _similarity(stage: str) -> Threshold:
     target = TARGETS[stage]
     reason = _reason(stage, "duplicate")
     meaning = "estimated Jaccard similarity with what a duplicate repeats; only duplicates have one"
-    return Threshold(stage, f"{target.prefix}similarity", "threshold", "at_most", reason, meaning)
+    return Threshold(stage, f"{target.prefix}similarity", "threshold", "at_most", reason, meaning, is_recut=False)
 
 
 THRESHOLDS: Final = (
@@ -125,8 +130,22 @@ THRESHOLDS: Final = (
     _similarity("dedup"),
     *_health("translate", "text_health"),
     *_health("back_translate", "instruction_health"),
-    Threshold("screen", "char_length(instruction_src)", "max_instruction_chars", "at_most", Reason.BAD_FORMAT,
-              "characters of the instruction", 1, 10_000, "log", where=_MADE),
+    Threshold("screen", "instruction_chars", "max_instruction_chars", "at_most", Reason.INSTRUCTION_TOO_LONG,
+              "characters of the instruction", 1, 10_000, "log"),
+    Threshold("screen", "instruction_score", "min_instruction_score", "at_least", Reason.NOT_AN_INSTRUCTION,
+              "how likely the English instruction's form prompts an answer"),
+    Threshold("screen", "refusal_share", "max_refusal_share", "at_most", Reason.REFUSAL,
+              "share of the instruction's sentences in which a model declines"),
+    Threshold("screen", "preamble_share", "max_preamble_share", "at_most", Reason.PREAMBLE,
+              "share of the instruction's characters that announce it"),
+    Threshold("screen", "missing_text_share", "max_missing_text_share", "at_most", Reason.TEXT_NOT_THERE,
+              "share of the instruction's sentences that refer to a text which is not there"),
+    Threshold("screen", "copied_share", "max_copied_share", "at_most", Reason.COPIED,
+              "share of the instruction's words in runs of five and more that stand in the text"),
+    Threshold("screen", "copied_run_words", "max_copied_run_words", "at_most", Reason.COPIED,
+              "most words in a row that stand in the text", 1, 1_000, "log"),
+    Threshold("screen", "answer_share", "max_answer_share", "at_most", Reason.GIVES_ANSWER,
+              "share of the text's words that stand in the instruction"),
     Threshold("screen", "copied_word_share", "max_copied_word_share", "at_most", Reason.UNTRANSLATED,
               "share of the English instruction's lower-case words left untranslated"),
     Threshold("screen", "hate_score", "max_hate_score", "at_most", Reason.HATE,
@@ -146,6 +165,27 @@ SCORES: Final = (
 )
 """Stored scores whose limit is more than one number: the identifier's, which depends on the language and on what else a
 text may be. Columns: stage, column, meaning; all from 0 to 1."""
+
+
+SWITCHES: Final = (
+    ("clean", "limits", "symbol_share"),
+    ("clean", "identifier.min_score", "document_language_label"),
+    ("clean", "identifier.min_score_by_language", "document_language_label"),
+    ("clean", "identifier.siblings", "document_language_label"),
+    ("clean", "identifier.min_chars", "document_language_label"),
+    ("translate", "health.reject", "text_health"),
+    ("back_translate", "health.reject", "instruction_health"),
+    ("screen", "refused_formats", "format_problems"),
+    ("screen", "drop_task_requests", "asked_task"),
+    ("screen", "reject_flagged_words", "flagged_words"),
+    ("screen", "identifier.min_score", "instruction_language_label"),
+    ("screen", "identifier.min_score_of_candidates", "instruction_language_label"),
+    ("screen", "identifier.min_score_by_language", "instruction_language_label"),
+    ("screen", "identifier.siblings", "instruction_language_label"),
+    ("screen", "identifier.min_chars", "instruction_language_label"),
+)
+"""Settings beside THRESHOLDS that decide by stored columns too. Stage, setting, a column that is null in a row that has
+nothing to decide by. Of an identifier's, those of one kind are not those of another."""
 
 
 def of_stage(stage: str) -> tuple[Threshold, ...]:

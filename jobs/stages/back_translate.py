@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import BACK_TRANSLATE, HEALTH, join_columns
-from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
+from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Rule, Stage, flag, flag_all
 from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
-from jobs.stages.health import Fault, HealthSettings, flag_faults, to_arrow
+from jobs.stages.health import Fault, HealthSettings, fault_rules, to_arrow
 from jobs.stages.translate import (
     NO_ENGINE,
     REQUESTS,
@@ -84,9 +84,14 @@ def back_translate(docs: DataFrame, settings: BackTranslateSettings, resources: 
         docs.mapInArrow(run, schema)
         .transform(flag, is_uncovered, Reason.UNSUPPORTED_BACK, F.col("language"))
         .transform(flag, F.col("engine_error").isNotNull(), Reason.BACK_TRANSLATE_FAILED, F.col("engine_error"))
-        .transform(flag_faults, "instruction_health", settings.health, _REASONS)
+        .transform(flag_all, rules(settings, resources))
         .drop("engine_error")
     )
+
+
+def rules(settings: BackTranslateSettings, _: Resources) -> list[Rule]:
+    """Return what rejects for faults of the translation; languages and failures of the engine are flagged apart."""
+    return fault_rules("instruction_health", settings.health, _REASONS)
 
 
 def of_pairs(_: Resources) -> Mapping[str, Column]:
@@ -240,5 +245,6 @@ STAGE = Stage(
     needs=("instruction_en", "title_en"),
     engines=("engine",),
     labels=("back_translator",),
+    rules=rules,
     of_pairs=of_pairs,
 )

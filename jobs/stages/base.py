@@ -58,6 +58,15 @@ class Resources:
     """The evaluation sets that the recipe names; None if it names none."""
 
 
+class Rule(NamedTuple):
+    """What rejects a row."""
+
+    condition: Column
+    """Null counts as false."""
+    reason: Reason
+    detail: Column | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One step of the way: a settings model and a ``DataFrame -> DataFrame`` function over alive rows.
@@ -79,6 +88,10 @@ class Stage:
     """Names of the settings that are engines."""
     labels: tuple[str, ...] = ()
     """Columns with engine labels, for the record of runs."""
+    rules: Callable[[Any, Resources], Sequence[Rule]] | None = None
+    """What the stage rejects for by columns that its table keeps, under its settings: the very rules that its transform
+    applies, so that other limits can be tried on a table. Only their details may use other columns. None: what it
+    rejects for follows from more than its table holds."""
     of_pairs: Callable[[Resources], Mapping[str, Column]] | None = None
     """For a stage that rows pass whose source holds their instruction: what it writes into columns of ``adds`` all the
     same; the others are null. None: the stage works on these rows as on all."""
@@ -124,15 +137,6 @@ def flag(docs: DataFrame, condition: Column, reason: Reason, detail: Column | No
     )
 
 
-class Rule(NamedTuple):
-    """What rejects a row."""
-
-    condition: Column
-    """Null counts as false."""
-    reason: Reason
-    detail: Column | None = None
-
-
 def flag_all(docs: DataFrame, rules: Sequence[Rule]) -> DataFrame:
     """Append the reasons of many rules at once, in their order; the detail is that of the first which has one.
 
@@ -140,8 +144,13 @@ def flag_all(docs: DataFrame, rules: Sequence[Rule]) -> DataFrame:
 
     Input columns: rejected_for, detail. Output columns: the same.
     """
-    reasons = F.array_compact(F.array(*(F.when(rule.condition, F.lit(rule.reason.value)) for rule in rules)))
     details = [F.when(rule.condition, rule.detail) for rule in rules if rule.detail is not None]
     return docs.withColumns(
-        {"rejected_for": F.concat("rejected_for", reasons), "detail": F.coalesce("detail", *details)}
+        {"rejected_for": F.concat("rejected_for", reasons(rules)), "detail": F.coalesce("detail", *details)}
     )
+
+
+def reasons(rules: Sequence[Rule]) -> Column:
+    """Return the codes of the rules that a row breaks, in their order."""
+    broken = (F.when(rule.condition, F.lit(rule.reason.value)) for rule in rules)
+    return F.array_compact(F.array(*broken).cast("array<string>"))

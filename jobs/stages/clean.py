@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,11 +12,10 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import CLEAN, join_columns
-from jobs.stages.base import Resources, Stage, StageSettings, flag, no_columns
+from jobs.stages.base import Resources, Rule, Stage, StageSettings, flag, flag_all, no_columns
 from jobs.stages.engines import AnyIdentifier, RecipeIdentifier, task_devices
 from udfs.arrow import with_columns
 from udfs.cleaning import clean as kernel
@@ -29,8 +29,6 @@ from udfs.identifiers.py3langid import Py3langidSettings
 from udfs.loaded import open_for
 from udfs.settings import Settings
 
-# Beside the columns until they are turned into reasons: what the language multiplies English's limits by.
-_FACTORS: Final = ("word_chars_factor", "symbols_factor", "ngrams_factor")
 _MIN_IDENTIFIED_LINE_CHARS: Final = 60
 
 
@@ -110,18 +108,12 @@ def clean(docs: DataFrame, settings: CleanSettings, resources: Resources) -> Dat
     Input columns: DOCUMENTS, rejected_for, detail.
     Output columns: the same with title, text, text_chars cleaned, and CLEAN.
     """
-    return (
-        docs.transform(with_cleaned_text, settings, resources)
-        .transform(flag_shape, settings)
-        .drop(*_FACTORS)
-        .transform(flag_language, settings)
-    )
+    return docs.transform(with_cleaned_text, settings, resources).transform(flag_all, rules(settings, resources))
 
 
 def with_cleaned_text(docs: DataFrame, settings: CleanSettings, resources: Resources) -> DataFrame:
-    """Replace title and text by the cleaned ones and add the measures of CLEAN, and the language's factors."""
-    factors = StructType([StructField(name, DoubleType()) for name in _FACTORS])
-    schema = join_columns(docs.schema, CLEAN, factors)
+    """Replace title and text by the cleaned ones and add the measures of CLEAN."""
+    schema = join_columns(docs.schema, CLEAN)
     run = partial(
         _clean_batches,
         settings=settings,
@@ -132,61 +124,66 @@ def with_cleaned_text(docs: DataFrame, settings: CleanSettings, resources: Resou
     return docs.mapInArrow(run, schema)
 
 
-def flag_shape(docs: DataFrame, settings: CleanSettings) -> DataFrame:
-    """Add the reasons that follow from a document's length, repetition, symbols and words."""
+def rules(settings: CleanSettings, resources: Resources) -> list[Rule]:
+    """Return what rejects a cleaned document, in the order in which ``detail`` prefers it.
+
+    Its length, repetition, symbols and words; ``clean.wrong_language`` where the identifier is sure of another one,
+    ``clean.wrong_script``, and ``clean.code_switched`` where whole lines are in another language or script.
+    """
+    factors = limit_factors(settings.limits, resources.cleaning)
     before = F.col("text_chars") + F.col("removed_chars")
     ngrams, symbols = (F.col(name) for name in ("repeated_ngram_share", "symbol_share"))
-    words = F.col("mean_word_chars") / F.col("word_chars_factor")
-    rules: list[tuple[Reason, Column, Column]] = [
-        (Reason.TOO_SHORT, F.col("text_chars") < settings.min_chars, F.col("text_chars")),
-        (Reason.TOO_LONG, F.col("text_chars") > settings.max_chars, F.col("text_chars")),
-        (Reason.BOILERPLATE, F.col("removed_chars") > before * settings.max_removed_share, F.col("removed_chars")),
-        (
+    words = F.col("mean_word_chars") / factors["word_chars"]
+    foreign = F.greatest("foreign_language_line_share", "foreign_script_line_share")
+    return [
+        _rule(Reason.TOO_SHORT, F.col("text_chars") < settings.min_chars, F.col("text_chars")),
+        _rule(Reason.TOO_LONG, F.col("text_chars") > settings.max_chars, F.col("text_chars")),
+        _rule(Reason.BOILERPLATE, F.col("removed_chars") > before * settings.max_removed_share, F.col("removed_chars")),
+        _rule(
             Reason.REPETITIVE,
             (F.col("repeated_line_share") > settings.max_repeated_line_share)
-            | (ngrams > F.col("ngrams_factor") * settings.max_repeated_ngram_share),
+            | (ngrams > factors["ngrams"] * settings.max_repeated_ngram_share),
             F.round(F.greatest("repeated_line_share", "repeated_ngram_share"), 3),
         ),
-        (Reason.SYMBOLS, symbols > F.col("symbols_factor") * settings.max_symbol_share, F.round(symbols, 3)),
-        (
+        _rule(Reason.SYMBOLS, symbols > factors["symbols"] * settings.max_symbol_share, F.round(symbols, 3)),
+        _rule(
             Reason.ODD_WORDS,
             (F.col("text_chars") >= settings.min_chars)
             & ((words < settings.min_mean_word_chars) | (words > settings.max_mean_word_chars)),
             F.round("mean_word_chars", 1),
         ),
-    ]
-    for reason, condition, measure in rules:
-        docs = flag(docs, condition, reason, F.concat(F.lit(reason.meaning + ": "), measure.cast("string")))
-    return docs
-
-
-def flag_language(docs: DataFrame, settings: CleanSettings) -> DataFrame:
-    """Add the reasons that follow from scripts and languages.
-
-    ``clean.wrong_language`` where the identifier is sure of another one, ``clean.wrong_script``, and
-    ``clean.code_switched`` where whole lines are in another language or script.
-    """
-    foreign = F.greatest("foreign_language_line_share", "foreign_script_line_share")
-    rules: list[tuple[Reason, Column, Column]] = [
-        (
-            Reason.WRONG_LANGUAGE,
+        Rule(
             F.col("document_language_outcome") == "mismatch",
+            Reason.WRONG_LANGUAGE,
             F.concat(F.lit("looks like "), F.col("document_language_label")),
         ),
-        (
-            Reason.WRONG_SCRIPT,
-            F.col("script_share") < settings.min_script_share,
-            _share(Reason.WRONG_SCRIPT, "script_share"),
-        ),
-        (Reason.CODE_SWITCHED, foreign > settings.max_foreign_line_share, _share(Reason.CODE_SWITCHED, foreign)),
+        _rule(Reason.WRONG_SCRIPT, F.col("script_share") < settings.min_script_share, F.round("script_share", 3)),
+        _rule(Reason.CODE_SWITCHED, foreign > settings.max_foreign_line_share, F.round(foreign, 3)),
     ]
-    for reason, condition, detail in rules:
-        docs = flag(docs, condition, reason, detail)
-    return docs
 
 
-def _share(reason: Reason, share: Column | str) -> Column:
-    return F.concat(F.lit(reason.meaning + ": "), F.round(share, 3).cast("string"))
+def _rule(reason: Reason, condition: Column, measure: Column) -> Rule:
+    return Rule(condition, reason, F.concat(F.lit(reason.meaning + ": "), measure.cast("string")))
+
+
+def limit_factors(limits: Any, lists: CleaningLists) -> dict[str, Column]:
+    """Return what a row's language multiplies English's limits by, for each kind of limit.
+
+    Args:
+        limits: the setting of that name.
+        lists: with the factors by language.
+    """
+    known = dict(lists.factors) if limits == "by_language" else {}
+    return {
+        name: _by_language({code: getattr(each, name) for code, each in known.items()}, getattr(ENGLISH, name))
+        for name in ("word_chars", "symbols", "ngrams")
+    }
+
+
+def _by_language(values: Mapping[str, float], default: float) -> Column:
+    # One literal: hundreds of columns for the languages would cost more time than a small batch.
+    known = F.from_json(F.lit(json.dumps(values)), "map<string,double>")
+    return F.coalesce(F.try_element_at(known, F.col("language")), F.lit(default))
 
 
 def _clean_batches(
@@ -206,7 +203,7 @@ def _clean_batches(
             for text, language in zip(batch.column("text").to_pylist(), languages, strict=True)
         ]
         columns = _texts(batch, cleaned, personal) | _removed(cleaned, settings, dict(personal.actions))
-        columns |= _measures(cleaned) | _factors(languages, settings, lists)
+        columns |= _measures(cleaned)
         texts = [each.text for each in cleaned]
         found = engine.identify(texts, languages)
         foreign = _foreign_line_shares(texts, languages, engine) if settings.identify_lines else [None] * len(batch)
@@ -271,13 +268,6 @@ def _measures(cleaned: Sequence[kernel.Cleaned]) -> dict[str, pa.Array]:
         "repeated_line_share": pa.array((each.repeated_line_share for each in cleaned), pa.float64()),
         "han_variant": pa.array((each.measures.han_variant for each in cleaned), pa.string()),
     }
-
-
-def _factors(languages: Sequence[str], settings: CleanSettings, lists: CleaningLists) -> dict[str, pa.Array]:
-    known = dict(lists.factors) if settings.limits == "by_language" else {}
-    rows = [known.get(language, ENGLISH) for language in languages]
-    values = ([row.word_chars for row in rows], [row.symbols for row in rows], [row.ngrams for row in rows])
-    return {name: pa.array(column, pa.float64()) for name, column in zip(_FACTORS, values, strict=True)}
 
 
 def _foreign_line_shares(texts: Sequence[str], languages: Sequence[str], engine: Identifier) -> list[float | None]:
@@ -370,6 +360,7 @@ STAGE = Stage(
     version=3,
     engines=("identifier",),
     labels=("document_identifier",),
+    rules=rules,
     of_pairs=no_columns,
     treat_pairs=mend_pairs,
 )

@@ -29,7 +29,7 @@ from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DEDUP_LINES, join_columns
-from jobs.stages.base import Stage, StageSettings, flag, no_columns
+from jobs.stages.base import Resources, Rule, Stage, StageSettings, flag_all, no_columns
 from udfs import lines, minhash
 from udfs.lines import UnitPlan
 from udfs.settings import OPERATIONAL
@@ -151,9 +151,18 @@ def remove_lines(docs: DataFrame, repeated: DataFrame, settings: DedupLinesSetti
     )
     if not {"rejected_for", "detail"} <= set(columns):
         return rows
-    left, reason = F.char_length("text"), Reason.LINES_TOO_SHORT
+    return flag_all(rows, [_too_short(settings, F.char_length("text"))])
+
+
+def rules(settings: DedupLinesSettings, _: Resources) -> list[Rule]:
+    """Return what rejects a document that lost units; a newer revision in its batch rejects it apart."""
+    return [_too_short(settings, F.col("text_chars"))]
+
+
+def _too_short(settings: DedupLinesSettings, left: Column) -> Rule:
     is_too_short = (F.col("deduped_chars") > 0) & (left < settings.min_chars_left)
-    return flag(rows, is_too_short, reason, F.concat(F.lit(reason.meaning + ": "), left.cast("string")))
+    reason = Reason.LINES_TOO_SHORT
+    return Rule(is_too_short, reason, F.concat(F.lit(reason.meaning + ": "), left.cast("string")))
 
 
 def dedup_lines(docs: DataFrame, old: DataFrame | None, settings: DedupLinesSettings) -> tuple[DataFrame, DataFrame]:
@@ -200,5 +209,6 @@ STAGE = Stage(
     settings=DedupLinesSettings,
     adds=DEDUP_LINES,
     version=minhash.SKETCH_VERSION,
+    rules=rules,
     of_pairs=no_columns,
 )

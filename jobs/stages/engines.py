@@ -15,7 +15,7 @@ from udfs.generators.openai_compatible import OpenAICompatibleSettings
 from udfs.generators.template import TemplateSettings
 from udfs.generators.transformers import TransformersGeneratorSettings
 from udfs.generators.vllm import VllmGeneratorSettings
-from udfs.identifiers import Identifier
+from udfs.identifiers import Found, Identifier, Outcome
 from udfs.identifiers.glotlid import GlotLidSettings, label_sets
 from udfs.identifiers.py3langid import Py3langidSettings
 from udfs.languages import LanguageTable
@@ -167,6 +167,13 @@ class RecipeIdentifier:
         if isinstance(settings, GlotLidSettings):
             return cls(settings, tuple(sorted(label_sets(resources.languages).items())))
         return cls(settings, tuple(sorted(resources.languages.codes("py3langid").items())))
+
+    def outcomes(self, found: Sequence[Found], candidates: Sequence[str] | None = None) -> list[Outcome]:
+        """Return what the settings make of what the engine found before, without loading it.
+
+        ``candidates`` are those that it was given then; the settings may differ in all but model and ``max_chars``.
+        """
+        return self.settings.outcomes(found, dict(self.labels), candidates)  # type: ignore[arg-type]
 
     def open(self) -> Identifier:
         """Load the engine."""

@@ -8,11 +8,10 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 from pydantic import Field
-from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
-from jobs.stages.base import flag
+from jobs.stages.base import Rule
 from udfs.engines import Answer
 from udfs.settings import Settings
 from udfs.translation_health import Health
@@ -52,21 +51,16 @@ def from_row(row: Mapping[str, object] | None) -> Health | None:
     return None if row is None else Health(**row)  # type: ignore[arg-type]
 
 
-def flag_faults(docs: DataFrame, column: str, settings: HealthSettings, reasons: Mapping[Fault, Reason]) -> DataFrame:
-    """Reject the rows whose translation shows a fault that the settings do not let pass.
-
-    Input columns: ``column`` (HEALTH), rejected_for, detail. Output columns: the same.
-    """
-    for fault in settings.reject:
-        docs = docs.transform(flag, *_rule(column, fault, settings, reasons[fault]))
-    return docs
+def fault_rules(column: str, settings: HealthSettings, reasons: Mapping[Fault, Reason]) -> list[Rule]:
+    """Return the rules that reject for faults of a translation, by its health in ``column``."""
+    return [_rule(column, fault, settings, reasons[fault]) for fault in settings.reject]
 
 
-def _rule(column: str, fault: Fault, settings: HealthSettings, reason: Reason) -> tuple[Column, Reason, Column]:
+def _rule(column: str, fault: Fault, settings: HealthSettings, reason: Reason) -> Rule:
     if fault == "length_ratio":
         least, greatest = F.col(f"{column}.min_length_ratio"), F.col(f"{column}.max_length_ratio")
         is_off = (least < settings.min_length_ratio) | (greatest > settings.max_length_ratio)
-        return is_off, reason, F.format_string("%.2f to %.2f times as long", least, greatest)
+        return Rule(is_off, reason, F.format_string("%.2f to %.2f times as long", least, greatest))
     found, segments = F.col(f"{column}.{fault}"), F.col(f"{column}.segments")
     note = F.concat(found.cast("string"), F.lit(" of "), segments.cast("string"), F.lit(" segments"))
-    return found > segments * settings.max_faulty_share, reason, note
+    return Rule(found > segments * settings.max_faulty_share, reason, note)

@@ -129,10 +129,10 @@ def screen(docs: DataFrame, settings: ScreenSettings, resources: Resources) -> D
         lists=resources.screening,
         order=schema.fieldNames(),
     )
-    return docs.mapInArrow(run, schema).transform(flag_all, _rules(settings)).drop(*_PHRASES.fieldNames())
+    return docs.mapInArrow(run, schema).transform(flag_all, rules(settings, resources)).drop(*_PHRASES.fieldNames())
 
 
-def _rules(settings: ScreenSettings) -> list[Rule]:
+def rules(settings: ScreenSettings, _: Resources) -> list[Rule]:
     """Return the rules, in the order in which ``detail`` prefers them."""
     is_made = ~F.expr(HOLDS_PAIR)
     format_rules = [
@@ -341,6 +341,7 @@ STAGE = Stage(
     settings=ScreenSettings,
     adds=SCREEN,
     transform=screen,
+    rules=rules,
     needs=("instruction_src",),
     engines=("identifier", "classifier", "hate", "quality", "embedder"),
     version=2,

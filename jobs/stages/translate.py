@@ -17,9 +17,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import HEALTH, TRANSLATE, join_columns
-from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag, no_columns
+from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Rule, Stage, flag, flag_all, no_columns
 from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
-from jobs.stages.health import Fault, HealthSettings, flag_faults, from_row, to_arrow
+from jobs.stages.health import Fault, HealthSettings, fault_rules, from_row, to_arrow
 from udfs.arrow import with_columns
 from udfs.engines import Answer
 from udfs.loaded import open_for
@@ -81,9 +81,14 @@ def translate(docs: DataFrame, settings: TranslateSettings, resources: Resources
         docs.mapInArrow(run, schema)
         .transform(flag, ~F.col("language").isin(covered), Reason.UNSUPPORTED_LANGUAGE, F.col("language"))
         .transform(flag, F.col("engine_error").isNotNull(), Reason.TRANSLATE_FAILED, F.col("engine_error"))
-        .transform(flag_faults, "text_health", settings.health, _REASONS)
+        .transform(flag_all, rules(settings, resources))
         .drop("engine_error")
     )
+
+
+def rules(settings: TranslateSettings, _: Resources) -> list[Rule]:
+    """Return what rejects for faults of the translation; languages and failures of the engine are flagged apart."""
+    return fault_rules("text_health", settings.health, _REASONS)
 
 
 def requests(docs: DataFrame, settings: TranslateSettings, resources: Resources, is_written: bool) -> DataFrame:
@@ -269,5 +274,6 @@ STAGE = Stage(
     transform=translate,
     engines=("engine",),
     labels=("translator",),
+    rules=rules,
     of_pairs=no_columns,
 )

@@ -24,6 +24,18 @@ class Identified:
     expected_score: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A text with what an identifier once found of it, from which other settings may draw another outcome."""
+
+    text: str
+    expected: str
+    """GlotLID code."""
+    label: str
+    score: float
+    expected_score: float | None = None
+
+
 class Identifier(Protocol):
     """Compares the language of texts with the one that is expected."""
 

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from udfs.devices import count_load
 from udfs.engines import EngineUnavailable
-from udfs.identifiers import Identified, Outcome
+from udfs.identifiers import Found, Identified, Outcome
 from udfs.identifiers.fasttext_file import NotAClassifierError, read_labels
 from udfs.languages import Language, LanguageTable
 from udfs.settings import Settings
@@ -171,6 +171,49 @@ class GlotLidSettings(Settings):
         known = self.labels()
         return [language for language, each in labels.items() if known.isdisjoint(each.same)]
 
+    def outcomes(
+        self, found: Sequence[Found], labels: Mapping[str, LabelSet], candidates: Sequence[str] | None = None
+    ) -> list[Outcome]:
+        """Return what these settings make of what was found before, without the model.
+
+        Args:
+            found: texts with what the engine found of them, under any scores, ``siblings`` and ``min_chars``, but the
+                same ``max_chars``.
+            labels: as for ``open``.
+            candidates: those that were considered; None: all labels.
+        """
+        nothing = LabelSet((), ())
+        allowed = None
+        if candidates is not None:
+            sets = [labels.get(code, nothing) for code in candidates]
+            allowed = frozenset(label for each in sets for label in (*each.same, *each.siblings))
+        scores = dict(self.min_score_by_language)
+        outcomes: list[Outcome] = []
+        for each in found:
+            own = labels.get(each.expected, nothing)
+            is_found = allowed is None or each.label in allowed or each.label in (*own.same, *own.siblings)
+            is_other = not is_found and not each.label.startswith(_NO_LANGUAGE)
+            if each.label == NO_TEXT or is_other:
+                outcomes.append("uncertain")
+            else:
+                needed = scores.get(each.expected, self.min_score)
+                outcomes.append(self._outcome(each, needed, each.label in own.same, each.label in own.siblings))
+        return outcomes
+
+    def _outcome(self, found: Found, needed: float, is_own: bool, is_sibling: bool) -> Outcome:
+        """Return the outcome by the most probable label.
+
+        If that is one of the expected language's, the sum of the language's labels is no less than any other label.
+        """
+        own, other = found.expected_score, 0.0 if is_own else found.score
+        if own is None or _letters(_line(found.text[: self.max_chars]), self.min_chars) < self.min_chars:
+            return "uncertain"
+        if max(own, other) < needed:
+            return "uncertain"
+        if own >= other:
+            return "match"
+        return self.siblings if is_sibling else "mismatch"
+
     def open(self, labels: Mapping[str, LabelSet]) -> GlotLidIdentifier:
         """Load the model.
 
@@ -259,19 +302,11 @@ class GlotLidIdentifier:
         considered = considered or scores
         label, score = next(iter(considered.items()))
         own = min(math.fsum(considered.get(each, 0.0) for each in same), 1.0) if same else None
-        is_too_short = _letters(line, self._settings.min_chars) < self._settings.min_chars
-        if own is None or is_other or is_too_short:
+        if is_other:
             return Identified(label, score, "uncertain", own)
-        other, other_score = next(((name, value) for name, value in considered.items() if name not in same), ("", 0.0))
         needed = self._min_scores.get(language, self._settings.min_score)
-        return Identified(label, score, self._outcome(own, other_score, needed, other in siblings), own)
-
-    def _outcome(self, own: float, other: float, needed: float, is_sibling: bool) -> Outcome:
-        if max(own, other) < needed:
-            return "uncertain"
-        if own >= other:
-            return "match"
-        return self._settings.siblings if is_sibling else "mismatch"
+        found = Found(line, language, label, score, own)
+        return Identified(label, score, self._settings._outcome(found, needed, label in same, label in siblings), own)
 
     def _labels(self, language: str) -> frozenset[str]:
         return self._same.get(language, frozenset()) | self._siblings.get(language, frozenset())

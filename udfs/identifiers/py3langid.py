@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from udfs.engines import EngineUnavailable
-from udfs.identifiers import Identified, Outcome
+from udfs.identifiers import Found, Identified, Outcome
 from udfs.settings import Settings
 
 _MODEL: Final = "data/model.npz.xz"  # inside the package
@@ -50,6 +50,34 @@ class Py3langidSettings(Settings):
             EngineUnavailable: if it is not.
         """
         _version()
+
+    def outcomes(
+        self,
+        found: Sequence[Found],
+        codes: Mapping[str, str],
+        candidates: Sequence[str] | None = None,
+    ) -> list[Outcome]:
+        """Return what these settings make of what was found before, without the model.
+
+        Args:
+            found: texts with what the engine found of them, under any ``min_chars`` and scores, but the same
+                ``max_chars``.
+            codes: as for ``open``.
+            candidates: None if all labels were considered.
+        """
+        return [self._outcome(each, codes.get(each.expected), candidates is not None) for each in found]
+
+    def _outcome(self, found: Found, wanted: str | None, is_restricted: bool) -> Outcome:
+        text, label = found.text[: self.max_chars], found.label
+        if wanted is None or label in (NO_TEXT, _NO_LANGUAGE) or _letters(text, self.min_chars) < self.min_chars:
+            return "uncertain"
+        if label == wanted or any({label, wanted} <= group for group in _RELATIVES):
+            return "match"
+        return (
+            "mismatch"
+            if found.score >= (self.min_score_of_candidates if is_restricted else self.min_score)
+            else "uncertain"
+        )
 
     def open(self, codes: Mapping[str, str]) -> Py3langidIdentifier:
         """Load the model (2 s and 130 MB, once a process).
@@ -100,22 +128,9 @@ class Py3langidIdentifier:
             return Identified(NO_TEXT, 0.0, "uncertain")
         wanted = self._codes.get(language)
         label, score = self._model(allowed, wanted).classify(text)
-        return Identified(label, min(max(score, 0.0), 1.0), self._outcome(text, wanted, label, score, allowed))
-
-    def _outcome(
-        self, text: str, wanted: str | None, label: str, score: float, allowed: frozenset[str] | None
-    ) -> Outcome:
-        if (
-            wanted is None
-            or label == _NO_LANGUAGE
-            or _letters(text, self._settings.min_chars) < self._settings.min_chars
-        ):
-            return "uncertain"
-        if label == wanted or any({label, wanted} <= group for group in _RELATIVES):
-            return "match"
-        settings = self._settings
-        needed = settings.min_score if allowed is None else settings.min_score_of_candidates
-        return "mismatch" if score >= needed else "uncertain"
+        score = min(max(score, 0.0), 1.0)
+        outcome = self._settings._outcome(Found(text, language, label, score), wanted, allowed is not None)
+        return Identified(label, score, outcome)
 
     def _model(self, allowed: frozenset[str] | None, wanted: str | None) -> Any:
         if allowed is None:

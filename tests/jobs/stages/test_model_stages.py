@@ -10,9 +10,9 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from jobs.runtime.conf import language_table, word_lists
 from jobs.runtime.schema import HEALTH, INSTRUCT, TRANSLATE
-from jobs.stages.base import Resources
+from jobs.stages.base import Resources, flag_all
 from jobs.stages.engines import RecipeTranslator
-from jobs.stages.health import HealthSettings, flag_faults, from_row, to_arrow
+from jobs.stages.health import HealthSettings, fault_rules, from_row, to_arrow
 from jobs.stages.screen import ScreenSettings, screen
 from jobs.stages.translate import _REASONS, TranslateSettings, translate, translate_all
 from tests.builders import documents
@@ -115,9 +115,8 @@ def test_each_fault_has_its_rule(spark):
     frame = frame.withColumns({"rejected_for": F.array().cast("array<string>"), "detail": F.lit(None).cast("string")})
 
     def reasons(settings):
-        return {
-            row["url"]: row["rejected_for"] for row in flag_faults(frame, "text_health", settings, _REASONS).collect()
-        }
+        flagged = flag_all(frame, fault_rules("text_health", settings, _REASONS))
+        return {row["url"]: row["rejected_for"] for row in flagged.collect()}
 
     every = HealthSettings(reject=("truncated", "repeated", "copied", "empty", "wrong_script", "length_ratio"))
     found = reasons(every)

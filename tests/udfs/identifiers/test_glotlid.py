@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from udfs import devices
 from udfs.engines import EngineUnavailable
+from udfs.identifiers import Found
 from udfs.identifiers.glotlid import GlotLidIdentifier, GlotLidSettings, LabelSet, label_sets
 from udfs.languages import LanguageTable
 
@@ -307,3 +308,31 @@ def test_a_batch_gives_what_its_texts_give_alone(
     assert found == [identifier.identify([text], [code], candidates)[0] for text, code in rows]
     assert all(0.0 <= each.score <= 1.0 and each.label for each in found)
     assert all(each.expected_score is None or 0.0 <= each.expected_score <= 1.0 for each in found)
+
+
+@pytest.mark.parametrize("candidates", [None, CANDIDATES])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"min_score": 0.999},
+        {"min_score": 0.0, "min_chars": 3},
+        {"min_score_by_language": {"spa_Latn": 0.9999, "hrv_Latn": 0.9999}},
+        {"siblings": "mismatch"},
+        {"siblings": "match", "min_chars": 120},
+    ],
+)
+def test_other_settings_draw_the_same_outcome_from_what_was_found(
+    identifier: GlotLidIdentifier, model: str, other: dict[str, object], candidates: tuple[str, ...] | None
+) -> None:
+    texts = [SPANISH, ENGLISH, BOSNIAN, SERBIAN, ARABIC, PERSIAN, CHINESE, JAPANESE, MOJIBAKE, "¿Qué es?", "", " \n"]
+    languages = ("spa_Latn", "eng_Latn", "hrv_Latn", "bos_Latn", "arz_Arab", "pes_Arab", "zho_Hans", "xyz_Latn")
+    asked = [(text, language) for text in texts for language in languages]
+    before = identifier.identify(*zip(*asked, strict=True), candidates)
+    found = [
+        Found(text, language, each.label, each.score, each.expected_score)
+        for (text, language), each in zip(asked, before, strict=True)
+    ]
+    settings = GlotLidSettings(model=model, **other)
+    anew = settings.open(SETS).identify(*zip(*asked, strict=True), candidates)
+    assert settings.outcomes(found, SETS, candidates) == [each.outcome for each in anew]
+    assert candidates or [each.outcome for each in before] != [each.outcome for each in anew]

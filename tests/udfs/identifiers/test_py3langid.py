@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udfs.engines import EngineUnavailable
+from udfs.identifiers import Found
 from udfs.identifiers.py3langid import Py3langidIdentifier, Py3langidSettings
 
 CODES = {
@@ -180,3 +181,32 @@ def test_any_text_gives_a_result(
     found = identifier.identify(texts, expected, CANDIDATES if restricted else None)
     assert len(found) == len(rows)
     assert all(0.0 <= each.score <= 1.0 and each.label for each in found)
+
+
+@pytest.mark.parametrize("candidates", [None, CANDIDATES])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"min_score": 1.0, "min_score_of_candidates": 1.0},
+        {"min_score": 0.0, "min_score_of_candidates": 0.0},
+        {"min_chars": 60},
+        {"min_chars": 1, "min_score": 0.3, "min_score_of_candidates": 0.3},
+    ],
+)
+def test_other_settings_draw_the_same_outcome_from_what_was_found(
+    identifier: Py3langidIdentifier, other: dict[str, float], candidates: tuple[str, ...] | None
+) -> None:
+    texts = [SPANISH, CATALAN, ENGLISH, CROATIAN, PERSIAN, JAPANESE, "Me gusta el vino de la casa", "What is this?"]
+    texts += ["", " ", "1 234 567", SPANISH[:40]]
+    asked = [(text, language) for text in texts for language in (*CODES, "xyz_Latn")]
+    found = [
+        Found(text, language, each.label, each.score, each.expected_score)
+        for (text, language), each in zip(
+            asked, identifier.identify(*zip(*asked, strict=True), candidates), strict=True
+        )
+    ]
+    settings = Py3langidSettings(**other)
+    anew = settings.open(CODES).identify(*zip(*asked, strict=True), candidates)
+    assert settings.outcomes(found, CODES, candidates) == [each.outcome for each in anew]
+    before = identifier.identify(*zip(*asked, strict=True), candidates)
+    assert [each.outcome for each in before] != [each.outcome for each in anew], "these settings change something"

@@ -1,0 +1,1 @@
+"""Other thresholds on stored scores: what they would keep and reject, without running a model."""
