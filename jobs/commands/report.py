@@ -21,12 +21,14 @@ from jobs.commands.funnel import funnel
 from jobs.report import measures
 from jobs.report.data import Effort, Pairs, ReportData, Sample, Score, Table, VerbNouns
 from jobs.report.page import render
+from jobs.review.results import summary
 from jobs.runtime import ledger
 from jobs.runtime.accounting import tables_in_order
 from jobs.runtime.conf import cleaning_lists, language_table
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import FIRST, LAST
+from jobs.runtime.schema import REVIEWS, REVIEWS_TABLE
 from jobs.stages.dedup import TARGETS
 from jobs.stages.dedup_report import DedupReport
 from udfs.verb_noun import open_parser
@@ -110,10 +112,18 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         clusters=dict(_clusters(lake, order, options.seed, note)),
         scores=scores,
         efforts=list(_efforts(lake, stages)) if stages else (),
+        reviews=_reviews(lake),
         pair_samples=shown,
         rejection_samples=rejected,
         parameters=_parameters(lake, order),
     )
+
+
+def _reviews(lake: Lake) -> list[Table]:
+    if not lake.exists(REVIEWS_TABLE):
+        return []
+    tables = summary(lake.read(REVIEWS_TABLE, REVIEWS)).tables()
+    return [Table(each.title, each.header, each.rows, " ".join(each.notes)) for each in tables]
 
 
 def settings_of(lake: Lake, table: str) -> dict[str, Any]:

@@ -129,38 +129,19 @@ def as_json(found: Summary) -> str:
 
 
 def print_results(out: Console, found: Summary) -> None:
-    """Print a table for each kind of review: averages, and agreement."""
-    rows = found.figures()
-    for kind, compared_with in dict.fromkeys((row["kind"], row["compared_with"]) for row in rows):
-        of_kind = [row for row in rows if (row["kind"], row["compared_with"]) == (kind, compared_with)]
-        title = f"{kind}, compared with {compared_with}" if compared_with else kind
-        labels = list(dict.fromkeys(label for row in of_kind for label in row["figures"]))
-        _print(out, title, labels, of_kind, "figures", "")
-        criteria = list(dict.fromkeys(name for row in of_kind for name in row["alpha"]))
-        _print(out, "Agreement (Krippendorff's alpha)", criteria, of_kind, "alpha", "-")
-        reasons = {
-            f"{each.language} {each.criterion}: {each.alpha_reason}"
-            for each in found.results
-            if (each.kind, each.compared_with) == (kind, compared_with) and each.alpha_reason
-        }
-        for reason in sorted(reasons):
-            out.print(reason, markup=False, soft_wrap=True)
+    """Print two tables for each kind of review: averages, and agreement."""
+    for shown in found.tables():
+        table = Table(shown.header[0], title=shown.title, title_justify="left", box=box.SIMPLE_HEAD)
+        for heading in shown.header[1:]:
+            table.add_column(heading, justify="right")
+        for row in shown.rows:
+            table.add_section() if row[0] == AVERAGE else None
+            table.add_row(*row)
+        out.print(table)
+        for note in shown.notes:
+            out.print(note, markup=False, soft_wrap=True)
     for name in found.unknown:
         out.print(f"Left out, as this version does not know it: {name}", markup=False, soft_wrap=True)
-
-
-def _print(out: Console, title: str, labels: list[str], rows: list[dict[str, object]], field: str, empty: str) -> None:
-    table = Table("language", title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in (*labels, "pairs", "reviewers"):
-        table.add_column(heading.replace("_", " "), justify="right")
-    for row in rows:
-        values = row[field]
-        assert isinstance(values, dict)
-        shown = (f"{values[label]:.2f}" if values.get(label) is not None else empty for label in labels)
-        name = str(row["language"])
-        table.add_section() if name == AVERAGE else None
-        table.add_row(name, *shown, f"{row['pairs']:,}", f"{row['reviewers']:,}")
-    out.print(table)
 
 
 def _pairs(lake: Lake, source: str | None) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Final
@@ -43,6 +43,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownTable:
+    """A table for a person; the first column has languages."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """All results; none where nobody has marked anything."""
 
@@ -72,6 +82,22 @@ class Summary:
                 row["figures"][figure.label] = value
             row["alpha"][each.criterion] = each.alpha
         return list(rows.values())
+
+    def tables(self) -> list[ShownTable]:
+        """Return what a person is shown: of each kind of review its figures, and the agreement on them."""
+        rows = self.figures()
+        shown = []
+        for kind, compared_with in dict.fromkeys((row["kind"], row["compared_with"]) for row in rows):
+            of_kind = [row for row in rows if (row["kind"], row["compared_with"]) == (kind, compared_with)]
+            title = f"{kind}, compared with {compared_with}" if compared_with else kind
+            reasons = {
+                f"{each.language} {each.criterion}: {each.alpha_reason}"
+                for each in self.results
+                if (each.kind, each.compared_with) == (kind, compared_with) and each.alpha_reason
+            }
+            shown.append(_shown(title, of_kind, "figures", ()))
+            shown.append(_shown(f"{title}: agreement (Krippendorff's alpha)", of_kind, "alpha", sorted(reasons)))
+        return shown
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON takes it."""
@@ -191,3 +217,18 @@ def _order(result: Result) -> tuple[int, str, bool, str, int]:
         result.language,
         list(names).index(result.criterion),
     )
+
+
+def _shown(title: str, rows: Sequence[Mapping[str, Any]], field: str, notes: Sequence[str]) -> ShownTable:
+    labels = list(dict.fromkeys(label for row in rows for label in row[field]))
+    header = ["language", *(label.replace("_", " ") for label in labels), "pairs", "reviewers"]
+    cells = [
+        [
+            row["language"],
+            *("-" if row[field].get(label) is None else f"{row[field][label]:.2f}" for label in labels),
+            f"{row['pairs']:,}",
+            f"{row['reviewers']:,}",
+        ]
+        for row in rows
+    ]
+    return ShownTable(title, header, cells, notes)
