@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--allow-stand-in", action="store_true", help="keep instructions that the embedded rules wrote"
     )
-    command.add_argument("--licenses", metavar="FILE", help="more licences and models, as in conf/licenses.yaml")
+    command.add_argument("--licenses", metavar="FILE", help="more licences and models, as in conf/export/licenses.yaml")
     command.add_argument(
         "--license-note", action="append", default=[], metavar="LICENCE=TEXT", help="what a licence obliges to"
     )

@@ -20,6 +20,7 @@ from jobs.runtime.recipe import load_recipe
 pytest_plugins = ["tests.browser"]
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
+SAMPLES = ROOT / "data" / "samples"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 # Two test processes share the cores; torch would start as many threads in each as there are.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""What licences of texts and of models oblige to: conf/licenses.yaml, and what the user adds to it."""
+"""What licences of texts and of models oblige to: conf/export/licenses.yaml, and what the user adds to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.runtime.conf import read_conf
 from jobs.runtime.errors import BackpromptError
 from udfs.settings import Settings
 
-FILE: Final = "licenses.yaml"
+FILE: Final = "export/licenses.yaml"
 # A row may have several, as Super-NaturalInstructions' tasks do, or write them as SPDX does: all of them apply.
 _BETWEEN: Final = re.compile(r",\s*|\s+AND\s+")
 
@@ -108,7 +108,7 @@ class LicenseBook(Settings):
 
 
 def known_licenses() -> LicenseBook:
-    """Return what ``conf/licenses.yaml`` says."""
+    """Return what ``conf/export/licenses.yaml`` says."""
     return parse_licenses(read_conf(FILE), f"conf/{FILE}")
 
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.accounting import check
 from jobs.runtime.lake import Lake
-from tests.conftest import DATA, run_recipe
+from tests.conftest import DATA, SAMPLES, run_recipe
 
 BEFORE_SCREEN = ("clean", "dedup_lines", "dedup", "translate", "instruct", "back_translate")
 RECIPE = """
@@ -45,7 +45,7 @@ OWN = [
 def mixed(spark, tmp_path_factory):
     project = tmp_path_factory.mktemp("mixed")
     for name in ("oasst", "natural_instructions"):
-        shutil.copytree(DATA / "pairs" / name, project / name)
+        shutil.copytree(SAMPLES / "pairs" / name, project / name)
     shutil.copytree(DATA / "culturax" / "ca", project / "culturax" / "ca")
     (project / "own").mkdir()
     (project / "own" / "a.jsonl").write_text("\n".join(map(json.dumps, OWN)), encoding="utf-8")
@@ -64,6 +64,7 @@ stages:
   instruct: {engine: {kind: openai, base_url: "http://127.0.0.1:9/v1", model: none}}
   back_translate: {engine: {kind: apertium, prefix: /nowhere}}
   screen:
+  group:
   pairs:
 """
     (tmp_path / "alone.yaml").write_text(stages, encoding="utf-8")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from tests.conftest import DATA, ROOT
+from tests.conftest import DATA, ROOT, SAMPLES
 from udfs.contamination import EvaluationSet, Item, Plan, TooManyNgramsError, build, tokenize
 
 FLORES = ("eng_Latn", "spa_Latn", "arb_Arab", "cmn_Hani", "jpn_Jpan")
@@ -36,7 +36,7 @@ def sentences():
 def task_items():
     """Definitions, inputs and outputs of task files: short ones, and many with the same words around what differs."""
     texts = []
-    for file in sorted((DATA / "pairs" / "natural_instructions").glob("task*.json")):
+    for file in sorted((SAMPLES / "pairs" / "natural_instructions").glob("task*.json")):
         task = json.loads(file.read_text(encoding="utf-8"))
         texts += [text for instance in task["Instances"] for text in (instance["input"], *instance["output"])]
     return [Item(f"tasks, item {number}", text) for number, text in enumerate(texts)]

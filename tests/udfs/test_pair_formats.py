@@ -20,7 +20,7 @@ from udfs.records import MIXED_LANGUAGE, CorpusFile, Piece, to_metadata
 from udfs.sampling import document_id, position
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "tests" / "data" / "pairs"
+DATA = ROOT / "data" / "samples" / "pairs"
 TABLE = LanguageTable.from_csv((ROOT / "conf" / "languages.csv").read_text(encoding="utf-8"))
 CODES = TABLE.by_codes("name") | TABLE.by_codes("bcp47") | TABLE.by_codes("wikihow")
 WIKIHOW = WikiHowFormat("wikihow", 0, CODES, {"eng_Latn": "How to"})

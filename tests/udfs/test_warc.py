@@ -15,7 +15,7 @@ pytest.importorskip("resiliparse")
 from udfs.records import CorpusFile, Piece
 from udfs.warc import RECORD_START, ArchiveFormat, html_to_text, parse_record
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "web" / "warc"
+DATA = Path(__file__).resolve().parents[2] / "data" / "samples" / "web" / "warc"
 MAX_BYTES = 1_000_000
 FORM = ArchiveFormat({"yor": "yor_Latn", "eng": "eng_Latn"}, MAX_BYTES)
 WARC = CorpusFile("u", "p", "a.warc.gz", "eng_Latn")

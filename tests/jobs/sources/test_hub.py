@@ -15,6 +15,7 @@ from jobs.sources import explain_read_error, files_of, inventory, read
 from jobs.sources.c4 import C4Settings
 from jobs.sources.culturax import CulturaxSettings
 from jobs.sources.wikipedia import WikipediaParquetSettings
+from tests.conftest import SAMPLES
 
 _SPEC = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("hub_server.py"))
 hub_server = importlib.util.module_from_spec(_SPEC)
@@ -35,7 +36,7 @@ def hub(data, monkeypatch):
             data / "wikipedia/parquet/20231101.es/train-00000-of-00001.parquet"
         ).read_bytes(),
         "allenai/c4/multilingual/c4-af.tfrecord-00000-of-00064.json.gz": next(
-            (data / "web/mc4").iterdir()
+            (SAMPLES / "web/mc4").iterdir()
         ).read_bytes(),
     }
     with hub_server.HubServer(files) as server:

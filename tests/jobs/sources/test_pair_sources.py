@@ -13,12 +13,13 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.errors import BackpromptError
 from jobs.sources import AnySource, read
+from tests.conftest import SAMPLES
 from udfs.sampling import document_id, position
 
 
 @pytest.fixture(scope="session")
-def pairs(data):
-    return data / "pairs"
+def pairs():
+    return SAMPLES / "pairs"
 
 
 def source(kind, path, **more):

@@ -20,6 +20,7 @@ from jobs.sources.common_crawl import CommonCrawlSettings
 from jobs.sources.jsonl import JsonlSettings
 from jobs.sources.oscar import OscarSettings
 from jobs.sources.text import read_pieces
+from tests.conftest import SAMPLES
 from udfs.records import CorpusFile
 
 # One byte more than is read.
@@ -74,26 +75,26 @@ def counted(rows):
 # Real samples ----------------------------------------------------------------------------------------------------
 
 
-def test_real_oscar_2019(spark, languages, data):
-    rows = read(spark, oscar(data / "web" / "oscar2019"), languages).collect()
+def test_real_oscar_2019(spark, languages):
+    rows = read(spark, oscar(SAMPLES / "web" / "oscar2019"), languages).collect()
 
     # Two documents in each file, a blank line between them.
     assert counted(rows) == dict.fromkeys(
         [("eus_Latn",), ("kir_Cyrl",), ("mya_Mymr",), ("sin_Sinh",), ("swh_Latn",)], 2
     )
-    texts = gzip.decompress((data / "web" / "oscar2019" / "sw.txt.gz").read_bytes()).decode().split("\n\n")
+    texts = gzip.decompress((SAMPLES / "web" / "oscar2019" / "sw.txt.gz").read_bytes()).decode().split("\n\n")
     assert sorted(row["text"] for row in rows if row["language"] == "swh_Latn") == sorted(
         text.strip("\n") for text in texts
     )
     assert {row["doc_id"] for row in rows} == {sha256("oscar", sha256("", row["text"])) for row in rows}
 
 
-def test_real_c4_and_mc4(spark, languages, data):
-    english = read(spark, C4Settings(path=str(data / "web" / "c4"), language="eng_Latn"), languages).collect()
-    afrikaans = read(spark, C4Settings(path=str(data / "web" / "mc4"), name="mc4"), languages).collect()
+def test_real_c4_and_mc4(spark, languages):
+    english = read(spark, C4Settings(path=str(SAMPLES / "web" / "c4"), language="eng_Latn"), languages).collect()
+    afrikaans = read(spark, C4Settings(path=str(SAMPLES / "web" / "mc4"), name="mc4"), languages).collect()
 
     assert (counted(english), counted(afrikaans)) == ({("eng_Latn",): 3}, {("afr_Latn",): 3})
-    (file,) = (data / "web" / "mc4").iterdir()
+    (file,) = (SAMPLES / "web" / "mc4").iterdir()
     for record in map(json.loads, gzip.decompress(file.read_bytes()).splitlines()):
         (row,) = [row for row in afrikaans if row["url"] == record["url"]]
         assert (row["text"], row["date"], row["license"]) == (record["text"], record["timestamp"], "ODC-BY")
@@ -101,10 +102,10 @@ def test_real_c4_and_mc4(spark, languages, data):
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".txt.xz", ".txt.gz"])
-def test_real_cc100(spark, languages, data, tmp_path, suffix):
+def test_real_cc100(spark, languages, tmp_path, suffix):
     pack = {".txt": bytes, ".txt.xz": lzma.compress, ".txt.gz": gzip.compress}[suffix]
     for code in ("am", "ka"):
-        (tmp_path / f"{code}{suffix}").write_bytes(pack((data / "web" / "cc100" / f"{code}.txt").read_bytes()))
+        (tmp_path / f"{code}{suffix}").write_bytes(pack((SAMPLES / "web" / "cc100" / f"{code}.txt").read_bytes()))
 
     rows = read(spark, cc100(tmp_path), languages).collect()
 
@@ -113,9 +114,9 @@ def test_real_cc100(spark, languages, data, tmp_path, suffix):
     assert sorted(row["text"].count("\n") + 1 for row in rows) == [2, 2, 5]
 
 
-def test_real_web_archives(spark, languages, data):
+def test_real_web_archives(spark, languages):
     pytest.importorskip("resiliparse")
-    settings = CommonCrawlSettings(path=str(data / "web" / "warc"), language="eng_Latn")
+    settings = CommonCrawlSettings(path=str(SAMPLES / "web" / "warc"), language="eng_Latn")
 
     rows = read(spark, settings, languages).collect()
 
@@ -244,9 +245,9 @@ def test_wrong_folder_is_one_clear_error(spark, languages, tmp_path, settings, w
         assert there in str(raised.value)
 
 
-def test_broken_record_of_an_archive(spark, languages, data, tmp_path):
+def test_broken_record_of_an_archive(spark, languages, tmp_path):
     pytest.importorskip("resiliparse")
-    records = gzip.decompress((data / "web" / "warc" / "dolma-sample-0000.warc.gz").read_bytes()).split(
+    records = gzip.decompress((SAMPLES / "web" / "warc" / "dolma-sample-0000.warc.gz").read_bytes()).split(
         b"\r\n\r\nWARC/1."
     )
     # The first page, after a record about the crawl and its request, loses its end.
@@ -309,8 +310,8 @@ class small_parts:  # noqa: N801
         self.spark.conf.unset("spark.sql.files.openCostInBytes")
 
 
-def test_mixed_forms_of_one_corpus(spark, languages, data, tmp_path):
-    shutil.copy(data / "web" / "oscar2019" / "eu.txt.gz", tmp_path)
+def test_mixed_forms_of_one_corpus(spark, languages, tmp_path):
+    shutil.copy(SAMPLES / "web" / "oscar2019" / "eu.txt.gz", tmp_path)
     (tmp_path / "af.jsonl").write_bytes(page(1))
 
     assert counted(read(spark, oscar(tmp_path), languages).collect()) == {("eus_Latn",): 2, ("afr_Latn",): 1}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.stages.screen import ScreenSettings
+from tests.conftest import SAMPLES
 from udfs.screening.copying import RUN_WORDS, answer_share, copied, copied_word_share
 
 DATA = Path(__file__).parents[2] / "data"
@@ -73,7 +74,7 @@ def test_scripts_without_blanks():
 
 def test_real_pairs_of_people_are_not_refused():
     """First messages and answers of Open Assistant: only messages that hold their own text are near their answer."""
-    with gzip.open(DATA / "pairs" / "oasst" / "oasst_en.trees.jsonl.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(SAMPLES / "pairs" / "oasst" / "oasst_en.trees.jsonl.gz", "rt", encoding="utf-8") as file:
         trees = [json.loads(line) for line in file]
     prompts = [tree.get("prompt", tree) for tree in trees]
     pairs = [(prompt["text"], reply["text"]) for prompt in prompts for reply in prompt["replies"]]
