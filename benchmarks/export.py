@@ -64,7 +64,7 @@ def make_lake(folder: Path, pairs: int) -> None:
         "instruction": words(5, 20, 3),
         "output": words(10, 230, 4),
         "split": pick(["train"] * 18 + ["validation", "test"], 5),
-        "split_position": F.col("id"),
+        "split_group": F.col("id").cast("string"),
         "license": F.lit("CC-BY-SA-4.0"),
         "origin": F.lit("part-0.parquet"),
         "translator": F.lit("ctranslate2-4.8.5:google/madlad400-3b-mt:int8"),

@@ -53,7 +53,7 @@ def make(lake: Lake, rows: int) -> None:
         "output": text,
         "text": text,
         "split": F.when(F.col("id") % 20 == 0, "test").otherwise("train"),
-        "split_position": F.col("id"),
+        "split_group": F.col("id").cast("string"),
         "license": F.lit("CC0-1.0"),
         "origin": F.lit("generated"),
         "generator": F.lit("template-v1:text"),

@@ -18,7 +18,9 @@ from pyspark.sql.types import (
     DoubleType,
     IntegerType,
     LongType,
+    MapType,
     StringType,
+    StructField,
     StructType,
 )
 
@@ -86,10 +88,15 @@ def to_form(pairs: DataFrame, form: Form, naming: Naming) -> DataFrame:
     columns = {name: muri[name] for name in MURI_COLUMNS}
     if form == "extended":
         columns |= {"glotlid_language": F.col("language")}
-        columns |= {name: F.col(name) for name in pairs.columns if name not in _RENAMED}
+        columns |= {name: _portable(pairs.schema[name]) for name in pairs.columns if name not in _RENAMED}
     if form == "chat":
         columns = {name: _conversation() if name == "messages" else muri[name] for name in CHAT_COLUMNS}
     return pairs.select(*(value.alias(name) for name, value in (keys | columns).items()))
+
+
+def _portable(field: StructField) -> Column:
+    """Return a column as every reader of Parquet takes it: ``datasets`` knows no maps, so they are JSON."""
+    return F.to_json(field.name) if isinstance(field.dataType, MapType) else F.col(field.name)
 
 
 def _conversation() -> Column:

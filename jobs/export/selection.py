@@ -218,7 +218,7 @@ def _rules_of_scores(selection: Selection, pairs: DataFrame, where: str) -> list
     return rules
 
 
-_NO_SCORES: Final = frozenset({"split_position", "batch_id"})
+_NO_SCORES: Final = frozenset({"batch_id"})
 
 
 def _is_one(column: str, values: Collection[str]) -> Column:

@@ -63,7 +63,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
 def test_a_stage_that_the_recipe_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(
         "name: own\nsources: [{kind: flan, path: x}]\n"
-        "stages: {clean: {}, translate: {}, instruct: {}, back_translate: {}, screen: {}, pairs: {}}\n"
+        "stages: {clean: {}, translate: {}, instruct: {}, back_translate: {}, screen: {}, group: {}, pairs: {}}\n"
     )
     lines = Cut((Change("dedup_lines", "min_chars_left", 9),))
     with pytest.raises(BackpromptError, match="has no stage dedup_lines"):
@@ -81,5 +81,5 @@ def test_what_it_costs_begins_with_the_first_stage_that_changes() -> None:
     assert price.engines == ["clean", "instruct", "screen"]
     late = cost(recipe.order, Cut(CUT.changes[:1]), None, rows)
     assert late is not None
-    assert (late.stages, late.cached) == (["screen", "dedup_instructions", "dedup_outputs", "pairs"], [])
+    assert (late.stages, late.cached) == (["screen", "dedup_instructions", "dedup_outputs", "group", "pairs"], [])
     assert cost(recipe.order, Cut(()), recipe, rows) is None

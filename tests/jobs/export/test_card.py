@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from pyspark.sql.types import MapType, StructType
 
 from jobs.export.card import CardFacts, card, check_metadata, metadata, size_category
 from jobs.export.forms import Size, features
@@ -95,7 +96,7 @@ def test_values_are_of_the_lists_that_datasets_has_of_the_hub():
 
 def test_features_are_those_that_datasets_writes():
     datasets = pytest.importorskip("datasets")
-    written = features(PAIRS)
+    written = features(StructType([field for field in PAIRS.fields if not isinstance(field.dataType, MapType)]))
     read = datasets.Features._from_yaml_list(written)
     assert read["hate_score"] == datasets.Value("float64")
     assert read["output_chars"] == datasets.Value("int32")

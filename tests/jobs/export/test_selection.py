@@ -61,7 +61,10 @@ def test_licences_that_nobody_knows_are_named(table):
             Selection(licenses=("GPL-3.0",)),
             r"--license GPL-3.0: no pair has it; there are: Apache-2.0, CC BY-NC 4.0, MIT",
         ),
-        (Selection(excluded_licenses=("mti",)), r"--exclude-license mti: it is no licence of conf/export/licenses.yaml"),
+        (
+            Selection(excluded_licenses=("mti",)),
+            r"--exclude-license mti: it is no licence of conf/export/licenses.yaml",
+        ),
     ):
         with pytest.raises(BackpromptError, match=problem):
             reason_left_out(selection, table.pairs, table.groups, BOOK, "table pairs")

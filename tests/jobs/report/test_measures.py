@@ -29,7 +29,7 @@ def pairs_of(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
         values: dict[str, Any] = {
             "pair_id": hashlib.sha256(str(place).encode()).hexdigest(), "revision": "0", "language": "cat_Latn",
             "source": "wikipedia", "instruction": "Escriu un conte.", "output": "Hi havia una vegada.",
-            "split": "train", "split_position": place, "license": "CC0-1.0", "origin": "a", "batch_id": 0,
+            "split": "train", "split_group": str(place), "license": "CC0-1.0", "origin": "a", "batch_id": 0,
             "generator": "template-v1:news", "instruction_en": "Write a story.", **row,
         }  # fmt: skip
         values.setdefault("output_chars", len(values["output"]))

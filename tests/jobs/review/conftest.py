@@ -19,7 +19,7 @@ def pair(number: int, language: str = "spa_Latn", source: str = "wikipedia", **v
         "instruction": f"¿Qué es la cosa número {number}?",
         "output": f"La cosa número {number} es de {source}.",
         "split": "train",
-        "split_position": number,
+        "split_group": str(number),
         "license": "CC-BY-SA-4.0",
         "origin": "file.jsonl",
         "generator": "g",
