@@ -12,7 +12,7 @@ export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 # The browser of the tests.
 export BACKPROMPT_CHROMIUM ?= $(CURDIR)/.chromium/chromium
 
-.PHONY: help run test lint fmt type bench bench-texts bench-dedup bench-engines bench-export soak dist languages clean \
+.PHONY: help run demo-muri test lint fmt type bench bench-texts bench-dedup bench-engines bench-export soak dist languages clean \
   setup setup-dev apertium chromium
 
 help: ## Show this list
@@ -20,6 +20,14 @@ help: ## Show this list
 
 run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
 	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
+
+demo-muri: setup apertium ## Try the recipe muri over samples of every source, into LAKE=lake, with export and report
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[common-crawl,report]'
+	@$(BIN)/backprompt run --recipe demo-muri --lake "$(LAKE)"
+	@$(BIN)/backprompt check --lake "$(LAKE)"
+	@$(BIN)/backprompt export --lake "$(LAKE)" --to "$(LAKE)-export" --recipe demo-muri --allow-stand-in --overwrite \
+	  --exclude-license unknown
+	@$(BIN)/backprompt report --lake "$(LAKE)" --output "$(LAKE)-report.html"
 
 test: setup-dev apertium chromium ## Run all tests (no GPU, no model hub, no secrets)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

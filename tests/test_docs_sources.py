@@ -17,7 +17,8 @@ from tests.snippets import ROOT, broken_links, of_kind
 PAGE = "docs/sources.md"
 TEXT = (ROOT / PAGE).read_text(encoding="utf-8")
 STAGES = """
-stages: {clean: , dedup: , translate: {engine: {kind: apertium}}, instruct: , back_translate: , screen: , group: , pairs: }
+stages:
+  {clean: , dedup: , translate: {engine: {kind: apertium}}, instruct: , back_translate: , screen: , group: , pairs: }
 """
 
 

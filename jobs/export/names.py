@@ -108,7 +108,7 @@ def _of_table(table: LanguageTable, code: str, is_glotlid: bool) -> ExportLangua
 
 @cache
 def macrolanguage_names() -> dict[str, str]:
-    """Return the English names of ISO 639-3's macrolanguages, ``ara`` is Arabic, of ``conf/export/macrolanguages.csv``."""
+    """Return the English names of ISO 639-3's macrolanguages (conf/export/macrolanguages.csv); ``ara`` is Arabic."""
     rows = csv.DictReader(io.StringIO(read_conf("export/macrolanguages.csv")))
     return {row["iso639_3"]: row["name"] for row in rows}
 

@@ -171,8 +171,8 @@ def _rules_of_licenses(selection: Selection, there: Sequence[Group], book: Licen
         names = _meant(option, written, book)
         if not names and option.lower() != UNKNOWN:
             raise BackpromptError(
-                f"--exclude-license {option}: it is no licence of conf/export/licenses.yaml, and no pair has it; there are: "
-                f"{', '.join(written)}"
+                f"--exclude-license {option}: it is no licence of conf/export/licenses.yaml, and no pair has it; "
+                f"there are: {', '.join(written)}"
             )
         gone = [each for each in written if {each, *(ids[each] or ())} & names]
         rules.append((f"licence {option} excluded", _is_one("license", gone)))
