@@ -392,7 +392,8 @@ def test_the_estimate_follows_from_the_trial(tmp_path: Path) -> None:
 def test_a_report_with_a_trial_is_printed(tmp_path: Path) -> None:
     recipe, trial = load(tmp_path), small_trial()
     counts = Counts({"spa_Latn": 4_000, "por_Latn": 8}, ["own"], ["big"])
-    report = Report("own", check_engines(recipe), ("spa_Latn",), "the recipe", "", trial, counts)
+    report = Report("own", check_engines(recipe), languages=("spa_Latn",), languages_from="the recipe")
+    report.trial, report.counts = trial, counts
     report.estimates = estimate(recipe, trial, counts.documents, {}, {})
     text = printed(report)
     for part in (
