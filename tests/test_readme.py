@@ -35,7 +35,7 @@ def test_make_targets_are_there(command):
 def test_commands_that_look_work(finished, capsys):
     for command in COMMANDS:
         words = shlex.split(command)
-        if words[:1] == ["backprompt"] and words[1] in ("status", "show", "check", "clusters", "explain"):
+        if words[:1] == ["backprompt"] and words[1] in ("status", "show", "check", "clusters", "explain", "explore"):
             arguments = [str(finished.path) if word == "lake" else word for word in words[1:]]
             assert main(arguments) == 0, command
             assert capsys.readouterr().out.strip()
