@@ -113,7 +113,7 @@ def test_clean_decides_as_a_run(spark: Any, resources: Resources) -> None:
         {"doc_id": "russian", "text": RUSSIAN * 4 + "\n" + CATALAN[:60]},
         {"doc_id": "page", "text": "Menú\n" + CATALAN[:120] + "\nComparteix a Facebook\nTots els drets reservats."},
         {
-            "url": "finnish",
+            "doc_id": "finnish",
             "text": "Kirjasto avataan joka aamu yhdeksältä lähialueen asukkaille. " * 4,
             "language": "fin_Latn",
         },
