@@ -14,7 +14,8 @@ RUN_WORDS: Final = 5
 # Thai to Myanmar, kana, Han: a character is a token, and three are a word, as in `clean`'s n-grams.
 _UNSPACED_CHARS: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _UNSPACED: Final = re.compile(f"([{_UNSPACED_CHARS}])")
-_CHARS_A_WORD: Final = 3
+# Words are weighed in thirds, so that sums are exact.
+_WORD, _CHAR = 3, 1
 # What is no part of a word: all but letters, digits and marks. Marks are letters to scripts of India, not to `\w`.
 _BETWEEN: Final = re.compile(
     r"[\s!-/:-@\[-`{-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2000-\u206f\u3000-\u303f\uff00-\uff0f\uff1a-\uff20،؛؟।۔]+"
@@ -51,20 +52,20 @@ def copied(instruction: str, document: str, title: str | None = None) -> Copied:
         parts = _without(parts, _plain(title).split())
     words = [word for word, _ in parts]
     total = sum(_weight(word) for word, is_name in parts if word != _BARRIER and not is_name)
-    if total < RUN_WORDS:
+    if total < RUN_WORDS * _WORD:
         return NOTHING
     text = _plain(document)
-    covered, longest, start = 0.0, 0.0, 0
+    covered, longest, start = 0, 0, 0
     while start < len(words):
         end = _run_end(words, start, text)
         weight = sum(_weight(word) for word, is_name in parts[start:end] if not is_name)
-        if weight >= RUN_WORDS:
+        if weight >= RUN_WORDS * _WORD:
             covered += weight
             longest = max(longest, weight)
             start = end
         else:
             start += 1
-    return Copied(covered / total, int(longest))
+    return Copied(covered / total, longest // _WORD)
 
 
 def answer_share(instruction: str, output: str) -> float | None:
@@ -77,7 +78,7 @@ def answer_share(instruction: str, output: str) -> float | None:
         other outputs of fewer than five distinct words as above, which are choices or names.
     """
     whole = _plain(output)
-    if len(whole.split()) >= _FEWEST_WORDS and whole in _plain(instruction):
+    if sum(map(_weight, whole.split())) >= _FEWEST_WORDS * _WORD and whole in _plain(instruction):
         return 1.0
     wanted = _content(output)
     if len(wanted) < _ANSWER_WORDS:
@@ -144,8 +145,8 @@ def _run_end(words: list[str], start: int, text: str) -> int:
     return end
 
 
-def _weight(word: str) -> float:
-    return 1 / _CHARS_A_WORD if len(word) == 1 and _UNSPACED.match(word) else 1.0
+def _weight(word: str) -> int:
+    return _CHAR if len(word) == 1 and _UNSPACED.match(word) else _WORD
 
 
 def _content(text: str) -> set[str]:
@@ -153,4 +154,4 @@ def _content(text: str) -> set[str]:
     found = {word for word in words if len(word) >= _CONTENT_CHARS or word.isdigit()}
     if not _UNSPACED.search(text):
         return found
-    return found | {a + b for a, b in pairwise(words) if _weight(a) < 1 and _weight(b) < 1}
+    return found | {a + b for a, b in pairwise(words) if _weight(a) == _weight(b) == _CHAR}

@@ -280,7 +280,7 @@ def test_screen_rules_of_form_and_wording(spark, resources):
         "screen.not_an_instruction": {"instruction_en": "The library of the district has many readers."},
         "screen.refusal": {"instruction_en": "I'm sorry, but I cannot write it. Describe the library."},
         "screen.preamble": {"instruction_en": f"Instruction: {english}"},
-        "screen.missing_text": {"instruction_en": "What does the passage above say of the library?"},
+        "screen.missing_text": {"instruction_en": "What did the passage above say of the library?"},
         "screen.copied": {"instruction_src": f"Escriu: {first}", "title": "Una altra cosa"},
         "screen.gives_answer": {"text": "Hi van a llegir.", "instruction_src": "On hi van a llegir?"},
     }  # fmt: skip

@@ -62,6 +62,9 @@ def test_scripts_without_blanks():
     document = "图书馆每天早上九点开门，邻居们来看报纸，学生们来做作业，冬天的时候小房间里坐满了人。"
     assert copied("邻居们来看报纸，学生们来做作业，冬天的时候小房间里坐满了人", document).share == 1
     assert copied("请介绍一下这座城市的图书馆开放时间以及来访的读者情况", document).share == 0
+    assert copied("邻居们来看报纸，学生们来做作业", document) == (0, 0), "14 characters are no five words"
+    assert copied("邻居们来看报纸，学生们来做作业，冬", document) == (1, 5)
+    assert answer_share("他说不，对吗？", "不对") is None
     answer = "邻居们来看报纸，学生们来做作业"
     assert answer_share("邻居们来看报纸，学生们来做作业？", answer) == 1
     assert answer_share("为什么邻居们来看报纸？", answer) == pytest.approx(6 / 14, abs=0.1)
