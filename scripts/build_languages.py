@@ -34,7 +34,19 @@ ROW: Final = "row"
 STANDS_FOR: Final = "stands for"
 """A correction of this column lists ISO 639-3 codes that mean the row where they come without a script."""
 # Columns of codes that are looked up, in the order in which they may add rows.
-SCHEMES: Final = ("nllb", "wikipedia", "culturax", "oscar2019", "mc4", "cc100", "xp3", "madlad", "py3langid", "wikihow")
+SCHEMES: Final = (
+    "nllb",
+    "wikipedia",
+    "culturax",
+    "oscar2019",
+    "mc4",
+    "cc100",
+    "xp3",
+    "madlad",
+    "py3langid",
+    "wikihow",
+    "cld2",
+)
 _LABEL: Final = re.compile(r"^\|\s*\d+ \| (\w+)\s*(?:\|[^|]*){4}\|\s*(\d+) \|", re.MULTILINE)
 # Names of ISO 15924 scripts, where a language has several rows or none of them is in its usual script.
 _SCRIPT_NAMES: Final = {
@@ -192,7 +204,8 @@ class Builder:
         for row in read("scheme_codes.csv"):
             listed[row["scheme"]].append(row["code"])
         listed["wikipedia"] = list(self.wikipedias)
-        listed["wikihow"] = [row["language"] for row in read("wikihow_languages_wikilingua.tsv", "\t")]
+        self.hosts = {row["language"]: row["domain"] for row in read("wikihow_languages_wikilingua.tsv", "\t")}
+        listed["wikihow"] = list(self.hosts)
         for scheme in SCHEMES:
             self._place(scheme, listed[scheme])
         for label in self.labels:
@@ -284,7 +297,7 @@ class Builder:
                     f"{scheme}: {code!r} is no tag of a known language: correct it, or say why it is none"
                 )
             else:
-                self.codes[row, scheme].append(code)
+                self.codes[row, scheme] += [code, self.hosts[code]] if scheme == "wikihow" else [code]
 
     def _named(self, name: str) -> str | None:
         """Return the row of a language's English name."""

@@ -28,7 +28,7 @@ def test_reasons_and_settings_are_there():
         assert fields[name].default == {"keep": "reject", "reject": "keep"}[value], name
     assert fields["list_share"].default == 0.8
     assert "80 % or more" in TEXT
-    assert fields["max_page_bytes"].default == 32 * 2**20
+    assert fields["max_record_bytes"].default == 32 * 2**20
     assert "(32 MiB)" in TEXT
 
 

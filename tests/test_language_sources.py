@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import gzip
 import importlib.util
@@ -58,6 +59,7 @@ def codes_of_tables():
         yield "wikipedia", wiki["dbname"].removesuffix("wiki").replace("_", "-")
     for row in build_languages.read("wikihow_languages_wikilingua.tsv", "\t"):
         yield "wikihow", row["language"]
+        yield "wikihow", row["domain"]
         yield "name", row["language"]
     yield from ((row["scheme"], row["code"]) for row in build_languages.read("scheme_codes.csv"))
 
@@ -69,9 +71,35 @@ def test_table_is_what_the_script_builds():
 def test_every_code_of_every_source_and_engine_resolves_or_is_listed_with_why():
     codes = list(codes_of_tables())
 
-    assert len({scheme for scheme, _ in codes}) == 13
+    assert len({scheme for scheme, _ in codes}) == 14
     assert len(set(codes)) > 4000
     assert unresolved(codes) == []
+
+
+def maps_of_codes(text):
+    """Return the lines of maps that lead to codes of ours, or of which two keys or values are tags of languages."""
+    table = language_table()
+    tags = {tag for language in table for tag in (language, *table.get(language).bcp47)}
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Dict):
+            keys, values = (
+                {each.value for each in side if isinstance(each, ast.Constant)} for side in (node.keys, node.values)
+            )
+            if any(value in table for value in values) or max(len(keys & tags), len(values & tags)) > 1:
+                found.append(node.lineno)
+    return found
+
+
+def test_no_source_holds_a_map_of_language_codes():
+    files = [path for folder in ("jobs/sources", "udfs/pairs") for path in (ROOT / folder).glob("*.py")]
+    files += [ROOT / "udfs" / f"{name}.py" for name in ("json_lines", "pages", "records", "text_documents", "warc")]
+
+    assert len(files) > 20
+    assert {path.name: found for path in files if (found := maps_of_codes(path.read_text(encoding="utf-8")))} == {}
+    assert maps_of_codes('A = {"diq": "diq_Latn"}') == [1]
+    assert maps_of_codes('A = 1\nB = {"ara": "ar", "aze": "az"}') == [2]
+    assert maps_of_codes('A = {"www.wikihow.cz": "cs", "www.wikihow.it": "it"}') == [1]
 
 
 def test_what_is_listed_as_unsupported_is_so_for_a_reason():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,15 +12,16 @@ import pyarrow as pa
 
 from udfs.records import (
     FLAGGED,
-    MAX_RECORD_BYTES,
     UNLISTED_LANGUAGE,
     UNREADABLE,
     CorpusFile,
+    Piece,
     Record,
     decode,
     numbered_pieces,
     place,
     record_batch,
+    to_metadata,
     too_large,
 )
 
@@ -49,6 +51,10 @@ class LineFormat:
     """Dotted paths of lists in which the corpus warns of a record; not all records have them."""
     refused: frozenset[str] = frozenset()
     """Warnings for which a record is rejected."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Names and dotted paths of what the corpus says of a record besides."""
+    counted: tuple[tuple[str, str, str], ...] = ()
+    """The same of lists of objects that are long, with the key whose values are counted: ``{"af": 12, "null": 1}``."""
 
 
 class UnreadableLine(ValueError):
@@ -61,33 +67,29 @@ def read_lines(
     """Turn lines of JSON into records.
 
     Args:
-        batches: value (binary), a line; file_path; file_block_start (bytes). Lines of a file in its order.
+        batches: lines, as ``numbered_pieces`` takes them.
         files: the files by their address.
         form: which field holds what.
 
     Yields:
         Batches of ``RECORD_FIELDS``, a row a line that is not blank.
     """
-    for rows in numbered_pieces(batches):
-        yield record_batch(
-            parse_line(value, files[address], place(files[address], start, line), form)
-            for value, address, start, line in rows
-            if value.strip()
-        )
+    for lines in numbered_pieces(batches):
+        yield record_batch(parse_line(line, files[line.address], form) for line in lines)
 
 
-def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> Record:
+def parse_line(line: Piece, file: CorpusFile, form: LineFormat) -> Record:
     """Return the record on a line, a rejected one if the line cannot be read.
 
     Args:
-        line: the bytes of the line.
+        line: the line.
         file: its file.
-        where: its place, for the detail of a rejection.
         form: which field holds what.
     """
-    if len(line) > MAX_RECORD_BYTES:
-        return too_large(line, file, where)
-    text, problem = decode(line.removeprefix(b"\xef\xbb\xbf"))
+    where = place(file, line.start, line.number)
+    if line.is_cut:
+        return too_large(line.value, line.size, file, where)
+    text, problem = decode(line.value.removeprefix(b"\xef\xbb\xbf"))
     record = Record(language=file.language, origin=file.origin, identity=text)
     try:
         if problem:
@@ -104,6 +106,10 @@ def parse_line(line: bytes, file: CorpusFile, where: str, form: LineFormat) -> R
     record.date = values.get("date")
     record.title = values.get("title")
     record.text = values.get("text")
+    record.metadata = to_metadata(
+        {name: _find(fields, key) for name, key in form.metadata}
+        | {name: _counts(_find(fields, key), inner) for name, key, inner in form.counted}
+    )
     if "language" in form.columns and file.language is None:
         code = values["language"]
         record.language = form.languages.get(code or "")
@@ -166,6 +172,14 @@ def _warnings(record: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise UnreadableLine(f"{key} is {kind_of(value)}, not a list of strings")
     return value
+
+
+def _counts(items: Any, key: str) -> dict[str, int] | None:
+    """Return how often each value stands under a key of a list's objects; None if it is no list of such."""
+    if not isinstance(items, list) or not items:
+        return None
+    found = Counter(str(each.get(key)) if isinstance(each, dict) else "null" for each in items)
+    return dict(sorted(found.items()))
 
 
 def _find(record: Mapping[str, Any], key: str) -> Any:

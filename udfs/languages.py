@@ -22,6 +22,7 @@ Scheme = Literal[
     "cc100",
     "xp3",
     "wikihow",
+    "cld2",
     "nllb",
     "madlad",
     "glotlid",
@@ -74,7 +75,9 @@ class Language:
     xp3: tuple[str, ...]
     """Codes of xP3."""
     wikihow: tuple[str, ...]
-    """Names that WikiLingua gives the languages of WikiHow."""
+    """Names that WikiLingua gives the languages of WikiHow, and the hosts of WikiHow's sites."""
+    cld2: tuple[str, ...]
+    """Codes that Common Crawl writes the languages of CLD2, its identifier, with."""
     nllb: tuple[str, ...]
     """Language tokens of NLLB-200."""
     madlad: tuple[str, ...]

@@ -1,12 +1,13 @@
 """Pages of MediaWiki XML dumps (export-0.3 to 0.11): from the bytes of a dump to articles, from articles to text.
 
 The schema is https://www.mediawiki.org/xml/export-0.11.xsd. Redirects and pages outside the article namespace are no
-documents and give no row; every other page gives one, rejected if it cannot be read.
+documents: they are counted, and give no row; every other page gives one, rejected if it cannot be read.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from udfs.arrow import with_columns
-from udfs.records import TOO_LARGE, UNREADABLE, CorpusFile, Record, decode, place, record_batch
+from udfs.records import UNREADABLE, CorpusFile, Record, decode, place, record_batch, to_metadata, too_large
 from udfs.wikitext import WikiText, read_wikitext
 from udfs.wikitext_kinds import is_disambiguation, is_stub
 from udfs.wikitext_names import REDIRECT_WORDS
@@ -28,6 +29,16 @@ PAGE_END: Final = "</page>"
 DISAMBIGUATION: Final = "source.disambiguation"
 LIST: Final = "source.list"
 STUB: Final = "source.stub"
+
+LEFT_OUT: Final = "left out"
+"""Mark, as reason, of records that count pages which are no documents: their kind is in subsource, their number in
+identity."""
+KINDS_LEFT_OUT: Final = {
+    "redirect": "redirects",
+    "other_namespace": "pages of other namespaces",
+    "not_wikitext": "pages that are not wikitext",
+}
+"""Kinds of such pages, with the words for a person."""
 
 _PAGE_START: Final = b"<page>"
 _DUMP_END: Final = b"</mediawiki>"
@@ -59,19 +70,25 @@ def read_pages(batches: Iterable[pa.RecordBatch], files: Mapping[str, CorpusFile
 
     Yields:
         Batches of ``RECORD_FIELDS``: a row an article, a row a broken page, and a row for the end of a dump that is
-        missing. Redirects, talk and other pages that are no articles give none.
+        missing. Redirects, talk and other pages that are no articles give none of their own, but a row a batch,
+        language and kind that counts them; see ``LEFT_OUT``.
     """
     names = ("value", "piece_bytes", "file_path", "file_block_start", "file_block_length", "file_size")
     last: _Piece | None = None
     for batch in batches:
         records: list[Record] = []
+        left_out = Counter[tuple[str | None, str]]()
         for piece in map(_Piece, *(batch.column(name).to_pylist() for name in names)):
             if last is not None and (last.address, last.start) != (piece.address, piece.start):
                 records.extend(_missing_end(last, files))
-            found = list(parse_piece(piece.value, files[piece.address], piece.start, piece.size))
+            found = list(parse_piece(piece.value, files[piece.address], piece.start, piece.size, left_out))
             piece.is_broken = any(record.reason for record in found)
             records.extend(found)
             last = piece
+        records += [
+            Record(language=language, subsource=kind, identity=str(count), reason=LEFT_OUT)
+            for (language, kind), count in sorted(left_out.items())
+        ]
         yield record_batch(records)
     if last is not None and (ends := list(_missing_end(last, files))):
         yield record_batch(ends)
@@ -95,9 +112,9 @@ def _missing_end(piece: _Piece, files: Mapping[str, CorpusFile]) -> Iterator[Rec
 
     Where an archive of several streams was cut between two of them, nothing else tells it.
     """
-    is_last_part = piece.start + piece.length >= piece.file_bytes
+    file = files[piece.address]
+    is_last_part = piece.start + piece.length >= piece.file_bytes and file.damage is None
     if is_last_part and not piece.is_broken and _DUMP_END not in piece.value:
-        file = files[piece.address]
         yield Record(
             language=file.language,
             origin=file.origin,
@@ -107,7 +124,13 @@ def _missing_end(piece: _Piece, files: Mapping[str, CorpusFile]) -> Iterator[Rec
         )
 
 
-def parse_piece(piece: bytes, file: CorpusFile, start: int = 0, size: int | None = None) -> Iterator[Record]:
+def parse_piece(
+    piece: bytes,
+    file: CorpusFile,
+    start: int = 0,
+    size: int | None = None,
+    left_out: Counter[tuple[str | None, str]] | None = None,
+) -> Iterator[Record]:
     """Yield the articles in what stands between two ``</page>`` of a dump.
 
     That is one page, after a header or the space between pages. A page that lost its end is broken; the page that
@@ -118,10 +141,13 @@ def parse_piece(piece: bytes, file: CorpusFile, start: int = 0, size: int | None
         file: the dump they are from.
         start: first byte of the part of the file that the task reads.
         size: bytes that the piece has in the dump; more than ``piece`` has if it is too large to be taken.
+        left_out: gets the pages that are no articles, by language and kind.
     """
     if size is not None and size > len(piece):
-        problem = f"{size:,} bytes up to the next </page>, more than max_page_bytes"
-        yield _broken_page(piece, file, start, problem, TOO_LARGE)
+        title, named = _named(piece)
+        record = too_large(piece, size, file, f"{place(file, start)}: {named}")
+        record.title = title
+        yield record
         return
     pages = piece.split(_PAGE_START)[1:]
     for page in pages[:-1]:
@@ -132,11 +158,14 @@ def parse_piece(piece: bytes, file: CorpusFile, start: int = 0, size: int | None
         except (ElementTree.ParseError, ValueError) as error:
             yield _broken_page(page, file, start, str(error))
         else:
-            if article is not None:
+            if isinstance(article, Record):
                 yield article
+            elif left_out is not None:
+                left_out[file.language, article] += 1
 
 
-def _parse_page(content: bytes, file: CorpusFile) -> Record | None:
+def _parse_page(content: bytes, file: CorpusFile) -> Record | str:
+    """Return an article, or of a page that is none the kind."""
     page = ElementTree.fromstring(_PAGE_START + content + PAGE_END.encode())
     title, page_id = page.findtext("title", "").strip(), page.findtext("id", "").strip()
     namespace = page.findtext("ns", _ARTICLES).strip()
@@ -150,13 +179,12 @@ def _parse_page(content: bytes, file: CorpusFile) -> Record | None:
     # Dumps with history list revisions from old to new.
     latest = revisions[-1]
     text = latest.findtext("text")
-    if (
-        namespace != _ARTICLES
-        or page.find("redirect") is not None
-        or is_redirect(text or "")
-        or latest.findtext("model", _WIKITEXT) != _WIKITEXT
-    ):
-        return None
+    if namespace != _ARTICLES:
+        return "other_namespace"
+    if page.find("redirect") is not None or is_redirect(text or ""):
+        return "redirect"
+    if latest.findtext("model", _WIKITEXT) != _WIKITEXT:
+        return "not_wikitext"
     return Record(
         language=file.language,
         corpus_key=f"{file.edition or file.language}:{page_id}",
@@ -165,6 +193,7 @@ def _parse_page(content: bytes, file: CorpusFile) -> Record | None:
         date=latest.findtext("timestamp"),
         title=title,
         text=text,
+        metadata=to_metadata({"revision_id": latest.findtext("id")}),
     )
 
 
@@ -178,18 +207,23 @@ def is_redirect(wikitext: str) -> bool:
     return match is not None and match[1].strip().lower() in REDIRECT_WORDS
 
 
-def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str, reason: str = UNREADABLE) -> Record:
-    text, _ = decode(content.strip())
+def _named(content: bytes) -> tuple[str | None, str]:
+    """Return the title of a page that cannot be read, if it can be seen, and what to call the page."""
     found = _TITLE.search(content)
     title = decode(found[1])[0] if found else None
-    named = f"page {title!r}" if title else "a page"
+    return title, f"page {title!r}" if title else "a page"
+
+
+def _broken_page(content: bytes, file: CorpusFile, start: int, problem: str) -> Record:
+    text, _ = decode(content.strip())
+    title, named = _named(content)
     return Record(
         language=file.language,
         origin=file.origin,
         identity=text,
         title=title,
         text=text,
-        reason=reason,
+        reason=UNREADABLE,
         detail=f"{place(file, start)}: {named}: {problem}",
     )
 

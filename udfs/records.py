@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,9 +22,25 @@ TOO_LARGE: Final = "source.too_large"
 FLAGGED: Final = "source.flagged"
 NOT_A_PAGE: Final = "source.not_a_page"
 
-MAX_RECORD_BYTES: Final = 16 * 2**20
-"""Longest record of a web corpus that is read. Pages are cut at 1 or 5 MiB by crawlers; what is longer is no text."""
-_KEPT_CHARS: Final = 1_000
+KEPT_BYTES: Final = 2**16
+"""So much of a record that is too large goes on to Python: enough for what stands before a page in an archive."""
+KEPT_CHARS: Final = 1_000
+"""So much of its text does a rejected row keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Where a file can no longer be read, and why."""
+
+    where: str
+    """``", line 17"``, behind the file's name; empty where nothing of it can be read."""
+    cause: str
+    row_groups: tuple[int, ...] = ()
+    """Of a Parquet file: the row groups that can be read, counted from 0."""
+
+    def describe(self, origin: str) -> str:
+        """Say in which file it is, where, and why: ``"ca/part.jsonl.gz, line 17: the file is cut off"``."""
+        return f"{origin}{self.where}: the file is {self.cause}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,8 @@ class CorpusFile:
     """GlotLID code of its rows, where folder, name or settings say it."""
     edition: str | None = None
     """The corpus's own code for that language."""
+    damage: Damage | None = None
+    """None as long as nothing is known of any."""
 
 
 @dataclass(slots=True)
@@ -63,6 +82,8 @@ class Record:
     """GlotLID code of the instruction, or MIXED_LANGUAGE; None: that of the text."""
     messages: str | None = None
     """The conversation that ends with the text: JSON, a list of objects with ``role`` and ``content``."""
+    metadata: str | None = None
+    """What the corpus says of the record besides, as ``to_metadata`` writes it."""
     license: str | None = None
     """Licence of this record, where it says its own."""
     reason: str | None = None
@@ -72,6 +93,23 @@ class Record:
 RECORD_FIELDS: Final = tuple(Record.__dataclass_fields__)
 
 
+def to_metadata(values: Mapping[str, Any]) -> str | None:
+    r"""Return what a corpus says of a record as a JSON object of strings, without nulls; None if nothing is left.
+
+    Strings stay what they are, all else is written as JSON.
+
+    >>> to_metadata({"harmful_pp": 4063.18, "categories": None, "quality_warnings": ["tiny", "header"]})
+    '{"harmful_pp": "4063.18", "quality_warnings": "[\\"tiny\\", \\"header\\"]"}'
+    """
+    said = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in values.items()
+        if value is not None
+    }
+    # In ASCII, as halves of surrogate pairs, which JSON may hold, have no UTF-8.
+    return json.dumps(said) if said else None
+
+
 def record_batch(records: Iterable[Record]) -> pa.RecordBatch:
     """Return records as an Arrow batch of ``RECORD_FIELDS``, all of them strings."""
     rows = list(records)
@@ -79,21 +117,43 @@ def record_batch(records: Iterable[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=list(RECORD_FIELDS))
 
 
-def pieces(batch: pa.RecordBatch) -> Iterator[tuple[bytes, str, int]]:
-    """Yield the rows of a batch with columns value, file_path and file_block_start."""
-    columns = (batch.column(name).to_pylist() for name in ("value", "file_path", "file_block_start"))
-    return zip(*columns, strict=True)
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One record of a text file, as ``jobs.sources.text.read_pieces`` gives it."""
+
+    value: bytes
+    """Its bytes, or the beginning of those of a record that is too large."""
+    size: int
+    """How many bytes it has in the file."""
+    address: str
+    """Its file's."""
+    start: int
+    """First byte of the part of the file that the task reads."""
+    number: int
+    """Its number in that part, from 1."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Say whether the record is too large to be read."""
+        return self.size > len(self.value)
 
 
-def numbered_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[list[tuple[bytes, str, int, int]]]:
-    """Yield for each batch its pieces: value, file_path, file_block_start, and their number in that part, from 1."""
+def numbered_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[list[Piece]]:
+    """Yield for each batch its pieces, without blank ones, which count all the same.
+
+    Args:
+        batches: value (binary), piece_bytes, file_path, file_block_start (bytes). Pieces of a file in its order.
+    """
+    names = ("value", "piece_bytes", "file_path", "file_block_start")
     part, number = None, 0
     for batch in batches:
-        rows = []
-        for value, address, start in pieces(batch):
+        found = []
+        for value, size, address, start in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
             part, number = (address, start), number + 1 if part == (address, start) else 1
-            rows.append((value, address, start, number))
-        yield rows
+            piece = Piece(value, size, address, start, number)
+            if piece.is_cut or value.strip():
+                found.append(piece)
+        yield found
 
 
 def decode(data: bytes) -> tuple[str, str | None]:
@@ -104,21 +164,23 @@ def decode(data: bytes) -> tuple[str, str | None]:
         return data.decode("utf-8", errors="replace"), f"byte {error.start + 1} is not UTF-8"
 
 
-def too_large(value: bytes, file: CorpusFile, where: str) -> Record:
-    """Return the rejected record for one that is longer than ``MAX_RECORD_BYTES``; it keeps its beginning.
+def too_large(value: bytes, size: int, file: CorpusFile, where: str) -> Record:
+    """Return the rejected record for one that is larger than ``max_record_bytes``; it keeps its beginning.
 
     Args:
-        value: its bytes, or as many of them as were read.
+        value: its first bytes.
+        size: how many it has.
         file: its file.
         where: its place.
     """
+    beginning = value.strip()[: 4 * KEPT_CHARS]  # a character has at most four bytes
     return Record(
         language=file.language,
         origin=file.origin,
-        identity=hashlib.sha256(value).hexdigest(),
-        text=decode(value[: 4 * _KEPT_CHARS])[0][:_KEPT_CHARS],
+        identity=f"{size} bytes, {hashlib.sha256(value).hexdigest()}",
+        text=decode(beginning)[0][:KEPT_CHARS],
         reason=TOO_LARGE,
-        detail=f"{where}: longer than {MAX_RECORD_BYTES:,} bytes",
+        detail=f"{where}: {size:,} bytes, more than max_record_bytes",
     )
 
 

@@ -8,9 +8,9 @@ from typing import Final
 import pyarrow as pa
 
 from udfs.records import (
-    MAX_RECORD_BYTES,
     UNREADABLE,
     CorpusFile,
+    Piece,
     Record,
     decode,
     numbered_pieces,
@@ -27,32 +27,22 @@ def read_text_documents(batches: Iterable[pa.RecordBatch], files: Mapping[str, C
     """Turn what stands between blank lines into records: a document each, its paragraphs lines.
 
     Args:
-        batches: value (binary), what stands between two blank lines; file_path; file_block_start (bytes). Pieces of a
-            file in its order.
+        batches: what stands between two blank lines, as ``numbered_pieces`` takes it.
         files: the files by their address.
 
     Yields:
         Batches of ``RECORD_FIELDS``, a row a piece that is not blank. A document has no key: its content is its own.
     """
-    for rows in numbered_pieces(batches):
-        yield record_batch(
-            parse_document(value, files[address], place(files[address], start, number, "document"))
-            for value, address, start, number in rows
-            if value.strip()
-        )
+    for pieces in numbered_pieces(batches):
+        yield record_batch(parse_document(piece, files[piece.address]) for piece in pieces)
 
 
-def parse_document(value: bytes, file: CorpusFile, where: str) -> Record:
-    """Return the document in a piece, a rejected one if it is not UTF-8 or too long.
-
-    Args:
-        value: the bytes between two blank lines.
-        file: their file.
-        where: their place, for the detail of a rejection.
-    """
-    if len(value) > MAX_RECORD_BYTES:
-        return too_large(value, file, where)
-    text, problem = decode(value.removeprefix(b"\xef\xbb\xbf"))
+def parse_document(piece: Piece, file: CorpusFile) -> Record:
+    """Return the document in a piece of a file, a rejected one if it is not UTF-8 or too large."""
+    where = place(file, piece.start, piece.number, "document")
+    if piece.is_cut:
+        return too_large(piece.value, piece.size, file, where)
+    text, problem = decode(piece.value.removeprefix(b"\xef\xbb\xbf"))
     # A third line end in a row begins the piece; where a split falls decides which of the two pieces has it.
     text = text.strip("\r\n")
     record = Record(language=file.language, origin=file.origin, identity=text, text=text)

@@ -11,16 +11,17 @@ import pyarrow as pa
 
 from udfs.arrow import with_columns
 from udfs.records import (
-    MAX_RECORD_BYTES,
     NOT_A_PAGE,
     UNLISTED_LANGUAGE,
     UNREADABLE,
     CorpusFile,
+    Piece,
     Record,
     decode,
     numbered_pieces,
     place,
     record_batch,
+    to_metadata,
     too_large,
 )
 
@@ -41,6 +42,8 @@ class ArchiveFormat:
 
     languages: Mapping[str, str]
     """GlotLID codes by the codes of ``WARC-Identified-Content-Language``."""
+    max_record_bytes: int
+    """Most bytes of a page once it is unpacked."""
 
 
 class _BrokenRecord(ValueError):
@@ -58,8 +61,7 @@ def read_archives(
     """Turn pieces of archives into pages, those of WARC still HTML.
 
     Args:
-        batches: value (binary), what stands between two ``RECORD_START``; file_path; file_block_start (bytes). Pieces
-            of a file in its order.
+        batches: what stands between two ``RECORD_START``, as ``numbered_pieces`` takes it.
         files: the files by their address.
         form: what the records are read for.
 
@@ -67,29 +69,24 @@ def read_archives(
         Batches of ``RECORD_FIELDS``: a row a page; a rejected one for what a server sent that is no page, and for a
         record that is broken. Requests, metadata and other records that hold no answer of a server give none.
     """
-    for rows in numbered_pieces(batches):
-        found = (
-            parse_record(value, files[address], place(files[address], start, number, "record"), form)
-            for value, address, start, number in rows
-            if value.strip()
-        )
+    for pieces in numbered_pieces(batches):
+        found = (parse_record(piece, files[piece.address], form) for piece in pieces)
         yield record_batch(record for record in found if record is not None)
 
 
-def parse_record(piece: bytes, file: CorpusFile, where: str, form: ArchiveFormat) -> Record | None:
+def parse_record(piece: Piece, file: CorpusFile, form: ArchiveFormat) -> Record | None:
     """Return the page in a piece of an archive, a rejected record if it is none, or None if it is not about a page.
 
     Args:
         piece: a record's bytes; of the first in a file all of them, of others those after ``WARC/1.``.
         file: its file.
-        where: its place, for the detail of a rejection.
         form: what the record is read for.
     """
-    content = piece if piece.startswith(_VERSION) else _VERSION + piece
+    where = place(file, piece.start, piece.number, "record")
     try:
-        return _parse(content, file, where, form)
+        return _parse(piece, file, where, form)
     except (OSError, ValueError) as error:  # fastwarc raises OSError for what it cannot parse
-        text, _ = decode(piece.strip())
+        text, _ = decode(piece.value.strip())
         return Record(
             language=file.language,
             origin=file.origin,
@@ -100,16 +97,17 @@ def parse_record(piece: bytes, file: CorpusFile, where: str, form: ArchiveFormat
         )
 
 
-def _parse(content: bytes, file: CorpusFile, where: str, form: ArchiveFormat) -> Record | None:
+def _parse(piece: Piece, file: CorpusFile, where: str, form: ArchiveFormat) -> Record | None:
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+    content = piece.value if piece.value.startswith(_VERSION) else _VERSION + piece.value
     found: Any = next(iter(ArchiveIterator(io.BytesIO(content), parse_http=True, auto_decode="all")), None)
     if found is None:
         raise _BrokenRecord("not a record of an archive")
     wanted = WarcRecordType.conversion if is_wet(file.origin) else WarcRecordType.response
     if found.record_type not in (WarcRecordType.conversion, WarcRecordType.response):
         return None
-    if len(content) <= MAX_RECORD_BYTES:
+    if not piece.is_cut:
         _check_length(content, found.headers.get("Content-Length"))
     record = _described(found, file, form)
     if found.record_type != wanted:
@@ -118,9 +116,9 @@ def _parse(content: bytes, file: CorpusFile, where: str, form: ArchiveFormat) ->
     if wanted == WarcRecordType.response and (problem := _no_page(found)):
         return _rejected(record, NOT_A_PAGE, f"{where}: {problem}")
     # A few bytes may unpack to many.
-    body = found.reader.read(MAX_RECORD_BYTES + 1)
-    if max(len(content), len(body)) > MAX_RECORD_BYTES:
-        large = too_large(body, file, where)
+    body = found.reader.read(form.max_record_bytes + 1)
+    if piece.is_cut or len(body) > form.max_record_bytes:
+        large = too_large(body, max(piece.size, len(body)), file, where)
         return _rejected(record, large.reason, large.detail, large.text)
     if wanted == WarcRecordType.conversion:
         text, problem = decode(body)
@@ -148,6 +146,9 @@ def _described(found: Any, file: CorpusFile, form: ArchiveFormat) -> Record:
         identity=found.record_id,
         url=url,
         date=headers.get("WARC-Date"),
+        metadata=to_metadata(
+            {"warc_record_id": headers.get("WARC-Record-ID"), "languages": headers.get(_IDENTIFIED_LANGUAGE)}
+        ),
     )
 
 

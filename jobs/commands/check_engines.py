@@ -34,6 +34,8 @@ class Report:
 
     recipe: str
     checks: list[EngineCheck] = field(default_factory=list)
+    without_work: tuple[str, ...] = ()
+    """Stages whose engines are not needed, as every source holds pairs, which pass them."""
     languages: tuple[str, ...] = ()
     """Languages whose coverage was asked about."""
     languages_from: str = ""
@@ -68,7 +70,8 @@ def inspect(recipe: LoadedRecipe, lake: Lake | None, wanted: int | None = None) 
         BackpromptError: if the corpora cannot be read, or hold no document for a trial.
         udfs.engines.EngineUnavailable: if an engine of the trial cannot be loaded on this machine.
     """
-    report = Report(recipe.name)
+    idle = [stage.name for stage, _ in recipe.stages() if stage.engines and not recipe.needs_engines(stage)]
+    report = Report(recipe.name, without_work=tuple(idle))
     corpora = []
     named = named_languages(recipe)
     if named is not None:
@@ -115,6 +118,7 @@ def as_json(report: Report) -> str:
         "languages_from": report.languages_from,
         "corpora_problem": report.corpora_problem or None,
         "engines": [asdict(each) for each in report.checks],
+        "stages_without_work": report.without_work,
     }
     if report.trial is not None and report.counts is not None:
         values |= {
@@ -149,6 +153,9 @@ def _print_checks(out: Console, report: Report) -> None:
         if each.uncovered:
             listed = _listed(each.uncovered, report.counts.documents if report.counts else {})
             out.print(f"  not covered: {listed}: {each.fate}", markup=False, soft_wrap=True)
+    if report.without_work:
+        stages = ", ".join(report.without_work)
+        out.print(f"Not needed, as every source holds pairs: those of {stages}", markup=False, soft_wrap=True)
     if report.languages:
         text = f"{_listed(report.languages, {})} (from {report.languages_from})"
     else:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.runtime import ledger
+from jobs.runtime.ingest import left_out_in_words
 from jobs.runtime.lake import Lake
 from jobs.runtime.reasons import meaning
 from jobs.runtime.recipe import FIRST
@@ -34,6 +35,7 @@ def funnel(lake: Lake) -> dict[str, Any]:
                 "rejected": tally.rejected,
                 "characters": tally.characters,
                 "reasons": tally.reasons,
+                "left_out": tally.left_out,
             }
             for language, tally in sorted(tallies[name].items())
         }
@@ -86,6 +88,8 @@ def print_funnel(out: Console, lake: Lake) -> None:
     out.print(_by_language(stages))
     out.print()
     out.print(_by_reason(stages))
+    if left_out := left_out_in_words(each["left_out"] for stage in stages for each in stage["languages"].values()):
+        out.print(f"\nLeft out of the corpora, as no documents: {left_out}", markup=False, soft_wrap=True)
 
 
 def _by_language(stages: list[dict[str, Any]]) -> Table:

@@ -15,7 +15,7 @@ from typing import Final
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import MapType, StructType
 
 from jobs.runtime import ledger, removals, translation_cache
 from jobs.runtime.dedup_index import DedupIndex
@@ -26,12 +26,13 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger, Tally, count_incoming
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LAST
-from jobs.runtime.schema import ROW_KEY, SPLITS
+from jobs.runtime.schema import PAIRS, ROW_KEY, SPLITS
 from jobs.runtime.translation_cache import BatchCache
 from jobs.stages import STAGES, dedup, dedup_lines, pairs
 from jobs.stages.base import HOLDS_PAIR, EngineStageSettings, Resources, Stage, StageSettings, flag, pass_pairs
 
 SPLITS_TABLE: Final = "splits"
+_MAPS: Final = frozenset(field.name for field in PAIRS.fields if isinstance(field.dataType, MapType))
 
 
 def index_table(stage: str) -> str:
@@ -67,7 +68,7 @@ class Work:
         """Return the rows that the stage works on, and those that pass it, with its columns; None if it takes all."""
         if self.stage.of_pairs is None or not self.holds_pairs:
             return docs, None
-        passing = pass_pairs(docs.where(HOLDS_PAIR), self.stage, self.resources)
+        passing = pass_pairs(docs.where(HOLDS_PAIR), self.stage, self.settings, self.resources)
         return docs.where(f"NOT ({HOLDS_PAIR})"), passing.select(*self.columns)
 
     def append(self, rows: DataFrame, table: str) -> None:
@@ -209,9 +210,7 @@ def write_pairs(work: Work) -> DataFrame:
     work.lake.append(new, SPLITS_TABLE, f"{work.batch.app_id}/{SPLITS_TABLE}", work.batch.batch_id)
     # Read again: whether a DataFrame made before the append sees it depends on how the table was named.
     rows = pairs.to_pairs(work.numbered(docs), work.lake.read(SPLITS_TABLE, SPLITS))
-    changed = " OR ".join(
-        f"NOT (pair.`{name}` <=> new.`{name}`)" for name in work.columns if name not in ("pair_id", "batch_id")
-    )
+    changed = " OR ".join(_differ(name) for name in work.columns if name not in ("pair_id", "batch_id"))
     (
         work.lake.delta(work.stage.name)
         .alias("pair")
@@ -224,6 +223,13 @@ def write_pairs(work: Work) -> DataFrame:
     ids = docs.select(F.col("doc_id").alias("pair_id"))
     standing = work.lake.read(work.stage.name).join(ids, "pair_id", how="left_semi")
     return standing.withColumn("rejected_for", F.array().cast("array<string>"))
+
+
+def _differ(column: str) -> str:
+    """Return the condition under which a pair and a new one differ in a column."""
+    # Spark does not compare maps.
+    sides = [f"map_entries({side}.`{column}`)" if column in _MAPS else f"{side}.`{column}`" for side in ("pair", "new")]
+    return f"NOT ({' <=> '.join(sides)})"
 
 
 def drop_superseded_pairs(lake: Lake) -> None:
@@ -256,6 +262,8 @@ class BatchProcessor:
     life: BatchId
     run_id: str
     rows_per_file: int
+    takes_documents: bool = True
+    """Whether the stage can work on rows without an instruction; false if its engines were not looked at."""
 
     def __call__(self, docs: DataFrame, batch_id: int) -> None:
         """Write one batch and enter it in ``runs``."""
@@ -300,8 +308,15 @@ class BatchProcessor:
         came_in, pairs_in = count_incoming(docs)
         if not came_in:
             return {}
+        documents_in = sum(rows for rows, _ in came_in.values()) - pairs_in
+        if documents_in and not self.takes_documents:
+            raise BackpromptError(
+                f"Stage {self.stage}: {documents_in:,} rows that came in are documents of an earlier recipe, and all "
+                "sources of this one hold pairs, so the stage's engines were not checked. Put the source of the "
+                "documents back into the recipe, or use another lake."
+            )
         cache = None
-        if translation_cache.is_cached(self.stage, self.settings):
+        if documents_in and translation_cache.is_cached(self.stage, self.settings):
             cache = BatchCache(lake, self.settings, self.resources, batch, came_in)
         work = Work(
             lake,
@@ -316,7 +331,7 @@ class BatchProcessor:
             cache,
             may_be_repeated,
             holds_pairs=pairs_in > 0,
-            holds_documents=pairs_in < sum(rows for rows, _ in came_in.values()),
+            holds_documents=documents_in > 0,
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)

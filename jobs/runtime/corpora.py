@@ -18,7 +18,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.plan import incoming
 from jobs.runtime.recipe import FIRST, LoadedRecipe
-from jobs.sources import AnySource, explain_read_error, file_sizes, files_of, read
+from jobs.sources import AnySource, despite_damage, file_sizes, files_of, read
 from jobs.sources.base import PairSourceSettings
 from jobs.sources.sampling import sampling_position
 from jobs.stages.base import Resources
@@ -194,6 +194,7 @@ def _ingest(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequ
         life=BatchId(recipe.name, FIRST, "", 0, 0),
         max_documents=None,
         may_begin=lambda: None,
+        note=lambda _: None,
     )
 
 
@@ -210,19 +211,23 @@ def _first_documents(spark: SparkSession, recipe: LoadedRecipe, source: AnySourc
             "max_documents": {language: min(each, cap) for language, cap in source.max_documents.items()},
         }
     )
-    try:
-        alive = _documents(spark, recipe, capped).where(F.size("rejected_for") == 0)
-        found: pa.Table = alive.orderBy(sampling_position("doc_id", recipe.recipe.seed), "doc_id").toArrow()
-    except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-        raise explain_read_error(error, source) or error from error
-    return found
+
+    def documents(source: AnySource) -> pa.Table:
+        alive = _documents(spark, recipe, source).where(F.size("rejected_for") == 0)
+        return alive.orderBy(sampling_position("doc_id", recipe.recipe.seed), "doc_id").toArrow()
+
+    return despite_damage(spark, capped, language_table(), documents, only=recipe.recipe.languages)
 
 
 def _projected(spark: SparkSession, recipe: LoadedRecipe, part: AnySource, times: float) -> dict[str, int]:
     """Return a file's documents by language, times what the corpus has of such files; the source's limit counts."""
     uncapped = part.model_copy(update={"max_documents_per_language": None, "max_documents": {}})
-    rows = _documents(spark, recipe, uncapped).groupBy("language").count().collect()
-    numbers = {row["language"]: round(row["count"] * times) for row in rows}
+
+    def count(source: AnySource) -> dict[str, int]:
+        rows = _documents(spark, recipe, source).groupBy("language").count().collect()
+        return {row["language"]: round(row["count"] * times) for row in rows}
+
+    numbers = despite_damage(spark, uncapped, language_table(), count, only=recipe.recipe.languages)
     limits = {language: part.document_limit(language) for language in numbers}
     return {
         language: number if (limit := limits[language]) is None else min(number, limit)

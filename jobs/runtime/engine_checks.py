@@ -76,6 +76,8 @@ def check_engines(
 ) -> list[EngineCheck]:
     """Check every engine that stages of a recipe name, one after the other; no weights are loaded, no row is read.
 
+    If all sources hold pairs, the engines before ``screen`` have no work, and are not looked at.
+
     Args:
         recipe: a checked recipe.
         stages: names of the stages that will run; empty: all.
@@ -90,7 +92,7 @@ def check_engines(
     return [
         _check(recipe, stage, name, engine, asked, taken)
         for stage, settings in recipe.stages()
-        if not stages or stage.name in stages
+        if (not stages or stage.name in stages) and recipe.needs_engines(stage)
         for name in stage.engines
         if (engine := getattr(settings, name)) is not None
     ]

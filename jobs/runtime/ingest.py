@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Thread
+from typing import Final, TypeVar
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.runtime import ledger, removals
@@ -18,11 +22,18 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger
 from jobs.runtime.reasons import Reason
 from jobs.runtime.recipe import FIRST, LoadedRecipe
-from jobs.sources import AnySource, explain_read_error, inventory, read
+from jobs.sources import AnySource, counts_left_out, despite_damage, inventory, read
 from jobs.sources.base import PairSourceSettings
 from jobs.sources.sampling import is_sampled, sampling_position
 from jobs.stages.base import Resources
+from udfs.pages import KINDS_LEFT_OUT
+from udfs.records import CorpusFile
 from udfs.sampling import shares
+
+_LOG = logging.getLogger(__name__)
+_OBSERVED_WITHIN_SECONDS: Final = 10
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Ingest:
         may_begin: called before each corpus; may raise.
         may_be_unentered: whether a run may have been killed after it had written a batch and before it entered it.
         starts_anew: the table is to be emptied first, so nothing that it holds counts.
+        note: hears, in a line, what a corpus holds that is no document.
     """
 
     spark: SparkSession
@@ -52,7 +64,11 @@ class Ingest:
     may_begin: Callable[[], None]
     may_be_unentered: bool = True
     starts_anew: bool = False
+    note: Callable[[str], None] = lambda _: None
+    _observations: dict[str, Observation] = field(default_factory=dict, init=False)
     _shares: dict[str, dict[str, int]] = field(default_factory=dict, init=False)
+    _damaged: dict[str, tuple[CorpusFile, ...]] = field(default_factory=dict, init=False)
+    """Damaged files that were come upon, by corpus."""
 
     def go(self) -> Iterator[int]:
         """Append the documents that the table does not hold in this revision, a commit a corpus; yields their numbers.
@@ -115,6 +131,20 @@ class Ingest:
         known = F.when(is_known, F.col("revision")).otherwise(F.col("known_revision"))
         return found.withColumn("known_revision", known).drop("is_known")
 
+    def despite_damage(self, source: AnySource, act: Callable[[], _Result]) -> _Result:
+        """Do something that reads a corpus through this object; do it again if damaged files are come upon.
+
+        Raises:
+            BackpromptError: if the corpus cannot be read.
+        """
+
+        def act_knowing(known: AnySource) -> _Result:
+            self._damaged[source.name] = known.damaged
+            return act()
+
+        recipe, known = self.recipe.recipe, source.with_damaged(self._damaged.get(source.name, ()))
+        return despite_damage(self.spark, known, self.resources.languages, act_knowing, only=recipe.languages)
+
     def is_unchanged(self, source: AnySource) -> bool:
         """Say whether a corpus's files are those that were read last time."""
         state = self._state(source)
@@ -128,8 +158,11 @@ class Ingest:
         return self._read(source)
 
     def _read(self, source: AnySource) -> DataFrame:
-        recipe = self.recipe.recipe
-        return read(self.spark, source, self.resources.languages, seed=recipe.seed, only=recipe.languages)
+        recipe, known = self.recipe.recipe, source.with_damaged(self._damaged.get(source.name, ()))
+        left_out = self._observations.get(source.name)
+        return read(
+            self.spark, known, self.resources.languages, seed=recipe.seed, only=recipe.languages, left_out=left_out
+        )
 
     def _shared_limits(self) -> dict[str, dict[str, int]]:
         """Return what each source gives of each language to the recipe's limits, by source and language.
@@ -168,13 +201,13 @@ class Ingest:
                 ),
             }
         )
-        try:
-            rows = self._read(limited).where(is_sampled()).groupBy("language").agg(F.count_distinct("doc_id")).collect()
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise explain_read_error(error, source) or error from error
-        return {row[0]: row[1] for row in rows}
+
+        def count() -> dict[str, int]:
+            sampled = self._read(limited).where(is_sampled())
+            rows = sampled.groupBy("language").agg(F.count_distinct("doc_id")).collect()
+            return {row[0]: row[1] for row in rows}
+
+        return self.despite_damage(source, count)
 
     def _known(self, source: AnySource) -> DataFrame:
         # The newest revision, so that a document that is changed and changed back is new each time.
@@ -189,16 +222,34 @@ class Ingest:
         batch = self._batch(max(-1 if last is None else last, removals.newest_batch(self.lake)) + 1)
         started_at = datetime.now(UTC)
         columns = self.recipe.schema(FIRST).fieldNames()
-        try:
+
+        def append() -> None:
             number_of_batch = F.lit(batch.batch_id).cast("long")
+            self._observe(source)
             rows = self._new(source, left).withColumns({"document_batch": number_of_batch, "batch_id": number_of_batch})
             app_id = f"{batch.app_id}/{self.ledger.run_id}"
             self.lake.append(rows.select(*columns), FIRST, app_id, number, self.recipe.recipe.rows_per_file)
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise explain_read_error(error, source) or error from error
-        return self._record(batch, started_at)
+
+        try:
+            self.despite_damage(source, append)
+            left_out = self._left_out(source)
+        finally:
+            self._observations.clear()
+        if left_out:
+            self.note(f"{source.name}: left out, as no documents: {left_out_in_words(left_out.values())}")
+        return self._record(batch, started_at, left_out)
+
+    def _left_out(self, source: AnySource) -> dict[str, dict[str, int]]:
+        observation = self._observations.get(source.name)
+        return {} if observation is None else _by_language(_observed(observation))
+
+    def _observe(self, source: AnySource) -> None:
+        """Have the next reading of a corpus count what is no document, if it is one that counts this."""
+        if not counts_left_out(source):
+            return
+        if self.recipe.recipe.is_shared:
+            self._shared_limits()  # reads the corpora, too
+        self._observations[source.name] = Observation()
 
     def _new(self, source: AnySource, at_most: int | None) -> DataFrame:
         is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
@@ -222,8 +273,19 @@ class Ingest:
         if self.recipe.recipe.languages:  # those that the run leaves out are not missing
             held = held.where(F.col("language").isin(*self.recipe.recipe.languages))
         known = held.select("doc_id").distinct()
-        gone = known.join(self._documents(source).select("doc_id"), "doc_id", how="left_anti")
-        ids = [row["doc_id"] for row in gone.collect()]
+
+        def gone() -> list[str]:
+            there = self._documents(source).select("doc_id")
+            return [row["doc_id"] for row in known.join(there, "doc_id", how="left_anti").collect()]
+
+        ids = self.despite_damage(source, gone)
+        if self._damaged.get(source.name):
+            _LOG.warning(
+                "Source %s: files are damaged, so that it is not known which documents the corpus no longer holds: "
+                "none is removed until they are mended.",
+                source.name,
+            )
+            return None
         if ids and len(ids) == known.count():
             raise BackpromptError(
                 f"Corpus {source.name} ({source.path}) holds none of the {len(ids):,} documents that it held before, "
@@ -254,12 +316,14 @@ class Ingest:
         life = self.life
         return BatchId(life.recipe, life.stage, life.fingerprint, life.generation, batch_id)
 
-    def _record(self, batch: BatchId, started_at: datetime) -> int:
+    def _record(
+        self, batch: BatchId, started_at: datetime, left_out: Mapping[str, dict[str, int]] | None = None
+    ) -> int:
         written = self.lake.read(FIRST).where(F.col("batch_id") == batch.batch_id)
         stands = ledger.count(written)
         came_in = {language: (tally.alive + tally.rejected, tally.characters) for language, tally in stands.items()}
         if stands:
-            self.ledger.record(stands, came_in, batch, started_at)
+            self.ledger.record(stands, came_in, batch, started_at, left_out=left_out)
         return sum(rows for rows, _ in came_in.values())
 
     def _record_unrecorded(self) -> None:
@@ -268,6 +332,33 @@ class Ingest:
         unrecorded = written.join(ledger.entered(self.lake, FIRST), "batch_id", how="left_anti")
         for row in unrecorded.orderBy("batch_id").collect():
             self._record(self._batch(row["batch_id"]), datetime.now(UTC))
+
+
+def left_out_in_words(counts: Iterable[Mapping[str, int]]) -> str:
+    """Return the numbers of records that are no documents, summed by kind, for a person."""
+    sums = Counter[str]()
+    for each in counts:
+        sums.update(each)
+    return ", ".join(f"{count:,} {KINDS_LEFT_OUT.get(kind, kind)}" for kind, count in sums.most_common())
+
+
+def _observed(observation: Observation) -> dict[str, int | None]:
+    """Return what Spark counted as it wrote; nothing if it saw that it need not read."""
+    found: list[dict[str, int | None]] = []
+    # `get` waits for a reading that counts, for ever if there is none.
+    waiting = Thread(target=lambda: found.append(observation.get), daemon=True)
+    waiting.start()
+    waiting.join(_OBSERVED_WITHIN_SECONDS)
+    return found[0] if found else {}
+
+
+def _by_language(observed: Mapping[str, int | None]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, count in observed.items():
+        if count:
+            language, _, kind = name.partition("/")
+            found.setdefault(language, {})[kind] = count
+    return found
 
 
 def _least(*limits: int | None) -> int | None:

@@ -31,6 +31,8 @@ class Tally:
     engines: tuple[str, ...] = ()
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Records of the corpora that are no documents, by kind; they are none of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Ledger:
         batch: BatchId,
         started_at: datetime,
         looked_up: Mapping[str, tuple[int, int]] | None = None,
+        left_out: Mapping[str, dict[str, int]] | None = None,
     ) -> dict[str, Tally]:
         """Append a batch to ``runs``, once.
 
@@ -137,14 +140,18 @@ class Ledger:
             batch: which batch.
             started_at: when work on it began.
             looked_up: texts found in the translation cache, and texts not found, by language; None for a stage without.
+            left_out: records of the corpus that are no documents, by language and kind.
 
         Returns:
             What was entered, by language.
         """
         entered = {}
-        for language in sorted(rows_in.keys() | written.keys()):
+        passed = left_out or {}
+        for language in sorted(rows_in.keys() | written.keys() | passed.keys()):
             rows, characters = rows_in.get(language, (0, 0))
-            entered[language] = replace(written.get(language, Tally()), rows_in=rows, characters=characters)
+            entered[language] = replace(
+                written.get(language, Tally()), rows_in=rows, characters=characters, left_out=passed.get(language, {})
+            )
         _append(self.lake, entered, batch, self.run_id, f"runs/{batch.app_id}", batch.version, started_at, looked_up)
         return entered
 
@@ -175,6 +182,7 @@ def _append(
             "rows_alive": tally.alive,
             "rows_rejected": tally.rejected,
             "reasons": dict(sorted(tally.reasons.items())),
+            "left_out": tally.left_out or None,
             "characters": tally.characters,
             "prompt_tokens": tally.prompt_tokens,
             "completion_tokens": tally.completion_tokens,
@@ -245,6 +253,11 @@ def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:
         .agg(F.sum("count").alias("count"))
         .where("count <> 0")  # rows that were all taken back
     )
+    left_out = (
+        runs.select("stage", "language", F.explode("left_out").alias("kind", "count"))
+        .groupBy("stage", "language", "kind")
+        .agg(F.sum("count").alias("count"))
+    )
     funnel: dict[str, dict[str, Tally]] = defaultdict(dict)
     for row in sums.collect():
         funnel[row["stage"]][row["language"]] = Tally(
@@ -252,6 +265,8 @@ def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:
         )
     for row in reasons.orderBy("reason").collect():
         funnel[row["stage"]][row["language"]].reasons[row["reason"]] = row["count"]
+    for row in left_out.orderBy("kind").collect():
+        funnel[row["stage"]][row["language"]].left_out[row["kind"]] = row["count"]
     return dict(funnel)
 
 

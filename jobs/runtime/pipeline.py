@@ -347,13 +347,14 @@ class _Run:
             life=self._batch(FIRST, 0) if self.lake.exists(FIRST) else BatchId(self.recipe.name, FIRST, "", 0, 0),
             max_documents=self.options.max_documents,
             may_begin=self._may_begin,
+            note=self.reporter.note,
             starts_anew=FIRST in self._to_rebuild(),
         )
 
     def _announce_uncovered(self) -> None:
         """Say before any model works which documents no engine of the recipe can translate."""
         translate = next((settings for stage, settings in self.recipe.stages() if stage.name == "translate"), None)
-        if translate is None:
+        if translate is None or not self.recipe.has_documents:
             return
         engine = RecipeTranslator.of(translate.engine, self.resources)  # type: ignore[attr-defined]
         covered = engine.covered(self.resources.languages, self.resources.pivot, into_pivot=True)
@@ -437,6 +438,7 @@ class _Run:
             life=self._batch(stage.name, 0),
             run_id=self.outcome.run_id,
             rows_per_file=self.recipe.recipe.rows_per_file,
+            takes_documents=self.recipe.needs_engines(stage) or not stage.engines,
         )
 
     def _waiting(self, upstream: str, stage: str) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 from pyspark.sql import functions as F
 
 from jobs.runtime.ingest import Ingest
 from jobs.runtime.ledger import Tally
+from jobs.sources import AnySource
 
 
 @dataclass(slots=True)
@@ -40,21 +42,23 @@ def incoming(ingest: Ingest) -> dict[str, dict[str, Incoming]]:
     for source in ingest.recipe.recipe.sources:
         if ingest.is_unchanged(source):
             continue
-        known, revision = F.col("known_revision"), F.col("revision")
-        counts = (
-            ingest.compared(source)
-            .groupBy("language")
-            .agg(
-                F.count_if(known.isNull()).alias("new"),
-                F.count_if(known.isNotNull() & (known != revision)).alias("changed"),
-                F.count_if(known == revision).alias("unchanged"),
-            )
-            .orderBy("language")
-        )
-        found[source.name] = {
-            row["language"]: Incoming(row["new"], row["changed"], row["unchanged"]) for row in counts.collect()
-        }
+        found[source.name] = ingest.despite_damage(source, partial(_count, ingest, source))
     return found
+
+
+def _count(ingest: Ingest, source: AnySource) -> dict[str, Incoming]:
+    known, revision = F.col("known_revision"), F.col("revision")
+    counts = (
+        ingest.compared(source)
+        .groupBy("language")
+        .agg(
+            F.count_if(known.isNull()).alias("new"),
+            F.count_if(known.isNotNull() & (known != revision)).alias("changed"),
+            F.count_if(known == revision).alias("unchanged"),
+        )
+        .orderBy("language")
+    )
+    return {row["language"]: Incoming(row["new"], row["changed"], row["unchanged"]) for row in counts.collect()}
 
 
 def waiting_rows(order: tuple[str, ...], funnel: Mapping[str, Mapping[str, Tally]]) -> dict[str, dict[str, int]]:

@@ -21,6 +21,7 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.recipe_file import RecipeFile, find_recipe, read_recipe_file
 from jobs.runtime.schema import FORMAT_VERSION, record
 from jobs.sources import AnySource
+from jobs.sources.base import PairSourceSettings
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, Stage, StageSettings
 from jobs.stages.engines import RecipeTranslator
@@ -99,6 +100,15 @@ class LoadedRecipe:
         for name in self.order[1:]:
             yield STAGES[name], self.settings(name)
 
+    @property
+    def has_documents(self) -> bool:
+        """Say whether a source holds documents, not pairs."""
+        return not all(isinstance(source, PairSourceSettings) for source in self.recipe.sources)
+
+    def needs_engines(self, stage: Stage) -> bool:
+        """Say whether a stage's engines have work: pairs pass the stages before ``screen``."""
+        return stage.of_pairs is None or self.has_documents
+
     def upstream(self, stage: str) -> str:
         """Return the table that a stage reads."""
         return self.order[self.order.index(stage) - 1]
@@ -138,6 +148,7 @@ class LoadedRecipe:
             translator.covered(languages, pivot, into_pivot=True)
             | translator.covered(languages, pivot, into_pivot=False)
             for stage, settings in self.stages()
+            if self.needs_engines(stage)
             for name in stage.engines
             if hasattr(engine := getattr(settings, name), "supports")
             for translator in [RecipeTranslator.bound(engine, languages)]

@@ -59,6 +59,7 @@ DOCUMENTS: Final = _columns(
     ("instruction", _STRING, True),  # what the text answers, where the source holds pairs; such rows enter at `screen`
     ("instruction_language", _STRING, True),  # where it is not that of the text; "mul_Zyyy" where it mixes several
     ("messages", MESSAGES, True),  # the conversation that ends with the text, where the source holds conversations
+    ("source_metadata", MapType(_STRING, _STRING, False), True),  # what the corpus says of the record besides
 )
 
 TAIL: Final = _columns(
@@ -188,6 +189,7 @@ PAIRS: Final = _columns(
     ("split_position", _LONG, False),  # place of the pair in the split cycle of its source and language, from 0
     ("instruction_language", _STRING, True),  # where it is not that of the output; "mul_Zyyy" where it mixes several
     ("messages", MESSAGES, True),  # the conversation that ends with the output
+    ("source_metadata", MapType(_STRING, _STRING, False), True),  # what the corpus says of the record besides
     ("instruction_en", _STRING, True),
     ("title", _STRING, True),
     ("genre", _STRING, True),
@@ -231,6 +233,7 @@ RUNS: Final = _columns(
     ("rows_alive", _LONG, False),
     ("rows_rejected", _LONG, False),
     ("reasons", MapType(_STRING, _LONG, False), False),  # rows by reason; a row may have several
+    ("left_out", MapType(_STRING, _LONG, False), True),  # records of a corpus that are no documents, by kind
     ("characters", _LONG, False),  # of the texts that came in, Unicode code points
     ("prompt_tokens", _LONG, True),
     ("completion_tokens", _LONG, True),

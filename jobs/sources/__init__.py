@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import Field
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 
+from jobs.runtime.errors import BackpromptError
 from jobs.sources import (
     c4,
     cc100,
@@ -28,6 +29,7 @@ from jobs.sources.c4 import C4Settings
 from jobs.sources.cc100 import Cc100Settings
 from jobs.sources.common_crawl import CommonCrawlSettings
 from jobs.sources.culturax import CulturaxSettings
+from jobs.sources.damage import damaged_files
 from jobs.sources.files import file_sizes, inventory
 from jobs.sources.flan import FlanSettings
 from jobs.sources.instructions import InstructionSettings
@@ -35,10 +37,11 @@ from jobs.sources.jsonl import JsonlSettings
 from jobs.sources.natural_instructions import NaturalInstructionsSettings
 from jobs.sources.oasst import OasstSettings
 from jobs.sources.oscar import OscarSettings
-from jobs.sources.read_errors import explain_read_error
+from jobs.sources.read_errors import UnreadableFileError, explain_read_error
 from jobs.sources.wikihow import WikiHowSettings
 from jobs.sources.wikipedia import WikipediaDumpSettings, WikipediaParquetSettings
 from jobs.sources.xp3 import Xp3Settings
+from udfs.file_streams import DamagedFileError
 from udfs.languages import LanguageTable
 from udfs.records import UNKNOWN_LANGUAGE, CorpusFile
 
@@ -46,12 +49,16 @@ __all__ = [
     "SOURCES",
     "UNKNOWN_LANGUAGE",
     "AnySource",
+    "counts_left_out",
+    "despite_damage",
     "explain_read_error",
     "file_sizes",
     "files_of",
     "inventory",
     "read",
 ]
+
+_Result = TypeVar("_Result")
 
 AnySource = Annotated[
     WikipediaDumpSettings
@@ -97,6 +104,7 @@ def read(
     *,
     seed: int | None = None,
     only: Iterable[str] = (),
+    left_out: Observation | None = None,
 ) -> DataFrame:
     """Read a corpus into documents.
 
@@ -110,6 +118,8 @@ def read(
             documents need, such as parsing wikitext. None gives the whole corpus, for ``sampling.sample`` to draw
             from; for what can be read the choice is the same.
         only: GlotLID codes that the run is restricted to; empty: no restriction beyond the settings'.
+        left_out: of a corpus for which ``counts_left_out`` is true, gets the number of records that are no documents
+            and give no row, as ``LANGUAGE/KIND``, when the rows are read; null for none.
 
     Returns:
         The columns of ``DOCUMENTS``, rejected_for and detail. A record that cannot be used is a rejected row that
@@ -120,10 +130,22 @@ def read(
 
     Raises:
         BackpromptError: if the path, its files, their columns or their languages are not as the settings say. What
-            Spark finds out later, as it reads, ``explain_read_error`` puts into words.
+            Spark finds out later, as it reads, ``explain_read_error`` puts into words; a damaged file is such an error,
+            see ``despite_damage``.
     """
-    rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only)
+    more = {"left_out": left_out} if left_out is not None else {}
+    try:
+        rows: DataFrame = SOURCES[settings.kind].read(spark, settings, languages, seed=seed, only=only, **more)
+    except DamagedFileError as error:
+        raise UnreadableFileError(
+            f"Source {settings.name}: {error.path} is {error.reason}. Rename it or fetch it again."
+        ) from error
     return rows
+
+
+def counts_left_out(settings: AnySource) -> bool:
+    """Say whether a corpus holds records that are no documents, and counts them."""
+    return isinstance(settings, WikipediaDumpSettings)
 
 
 def files_of(
@@ -136,3 +158,41 @@ def files_of(
     """
     found: list[CorpusFile] = SOURCES[settings.kind].files(spark, settings, languages, only)
     return found
+
+
+def despite_damage(
+    spark: SparkSession,
+    settings: AnySource,
+    languages: LanguageTable,
+    act: Callable[[AnySource], _Result],
+    *,
+    only: Iterable[str] = (),
+) -> _Result:
+    """Read a corpus; if files of it are damaged, read it again, and of these what can be read.
+
+    Each damaged file is then a rejected row with its place beside the documents.
+
+    Args:
+        spark: the session.
+        settings: which corpus, and how.
+        languages: the language table.
+        act: reads the corpus by the settings that it is given; it is called again behind an error.
+        only: as for ``read``.
+
+    Returns:
+        What ``act`` returns.
+
+    Raises:
+        BackpromptError: if the corpus cannot be read. What ``act`` raises about other things goes on as it is.
+    """
+    try:
+        return act(settings)
+    except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
+        explained = explain_read_error(error, settings) if not isinstance(error, BackpromptError) else None
+        unreadable = explained or error
+        if settings.damaged or not isinstance(unreadable, UnreadableFileError):
+            if explained is None:
+                raise
+            raise explained from error
+    found = damaged_files(spark, settings, files_of(spark, settings, languages, only=only), unreadable)
+    return despite_damage(spark, settings.with_damaged(found), languages, act, only=only)

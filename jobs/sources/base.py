@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DOCUMENTS, MESSAGES
 from jobs.sources.sampling import SampleSize, sample
-from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE
+from udfs.records import RECORD_FIELDS, UNKNOWN_LANGUAGE, UNREADABLE, CorpusFile, Record
 from udfs.sampling import SEPARATOR
 from udfs.settings import OPERATIONAL, Settings
 
@@ -21,6 +21,8 @@ COLUMNS: Final = (*DOCUMENTS.fieldNames(), "rejected_for", "detail")
 
 RECORD_SCHEMA: Final = ", ".join(f"{name} string" for name in RECORD_FIELDS)
 
+
+_METADATA: Final = "map<string, string>"
 
 SourceName = Annotated[
     str,
@@ -61,9 +63,24 @@ class SourceSettings(Settings):
     """Languages of which the corpus has fewer documents are left out; 0: none is."""
     weight: float = Field(1.0, gt=0, json_schema_extra=OPERATIONAL)
     """The source's part in the recipe's max_documents_per_language, against the other sources of a language."""
+    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
+    """A larger record is rejected, and keeps its beginning. Crawlers cut pages at 1 or 5 MiB; a task holds several
+    times as much as its largest record."""
     on_missing: Literal["keep", "remove"] = Field("keep", json_schema_extra=OPERATIONAL)
     """What becomes of a document that the corpus, or the sample of it, no longer holds: ``remove`` takes it and its
     pair out of every table, and reads the corpus once more."""
+    _damaged: tuple[CorpusFile, ...] = PrivateAttr(())
+
+    @property
+    def damaged(self) -> tuple[CorpusFile, ...]:
+        """Return the files that are known to be damaged."""
+        return self._damaged
+
+    def with_damaged(self, files: Sequence[CorpusFile]) -> Self:
+        """Return the settings with files that are known to be damaged: of these is read what can be read."""
+        known = self.model_copy()
+        known._damaged = tuple(files)
+        return known
 
     @property
     def sample_size(self) -> SampleSize:
@@ -94,8 +111,6 @@ class PairSourceSettings(SourceSettings):
     max_pairs: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """At most so many pairs of the whole corpus, chosen by a hash of the id, so that languages keep their shares;
     null: no limit."""
-    max_record_bytes: int = Field(16 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
-    """A longer record is rejected, and keeps its beginning."""
 
     def caps(self) -> tuple[tuple[Column, int | None], ...]:
         """Return the limits of the sample beside that a language; see ``to_documents``."""
@@ -119,9 +134,10 @@ def to_documents(
         caps: further limits of the sample: at most so many ids for each value of a column, None for no limit.
 
     Returns:
-        Columns ``COLUMNS``; every ``doc_id`` once among the rows that are alive.
+        Columns ``COLUMNS``; every ``doc_id`` once among the rows that are alive. Each damaged file of the settings is a
+        rejected row beside the records.
     """
-    docs = with_ids(records, settings.name)
+    docs = with_ids(_with_damages(records, settings.damaged), settings.name)
     if seed is not None:
         docs = sample(docs, seed, settings.sample_size)
         for group, cap in caps:
@@ -133,6 +149,24 @@ def to_documents(
     return flag_duplicate_ids(docs).select(*COLUMNS)
 
 
+def _with_damages(records: DataFrame, damaged: Sequence[CorpusFile]) -> DataFrame:
+    if not damaged:
+        return records
+    found = [
+        Record(
+            language=file.language,
+            origin=file.origin,
+            identity=f"damage{file.damage.where}",
+            reason=UNREADABLE,
+            detail=file.damage.describe(file.origin),
+        )
+        for file in damaged
+        if file.damage is not None
+    ]
+    rows = [tuple(getattr(record, name) for name in RECORD_FIELDS) for record in found]
+    return records.unionByName(records.sparkSession.createDataFrame(rows, RECORD_SCHEMA))
+
+
 def with_ids(records: DataFrame, name: str) -> DataFrame:
     """Add the document's id and turn the reason into a list.
 
@@ -140,7 +174,7 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
     a rejected one, or one without text, by its place or its bytes, so that each stays a row of its own.
 
     Input columns: RECORD_FIELDS. Output columns: the same without identity and reason, doc_id, source, rejected_for;
-    messages as MESSAGES.
+    messages as MESSAGES, metadata as the map source_metadata.
     """
     has_content = F.col("reason").isNull() & F.col("text").isNotNull()
     content = _content(F.col("messages"))
@@ -160,6 +194,7 @@ def with_ids(records: DataFrame, name: str) -> DataFrame:
         "instruction",
         "instruction_language",
         F.from_json("messages", MESSAGES).alias("messages"),
+        F.from_json("metadata", _METADATA).alias("source_metadata"),
         "license",
         F.array_remove(F.array(_text_or_empty("reason")), "").alias("rejected_for"),
         "detail",
@@ -213,7 +248,7 @@ def flag_duplicate_ids(docs: DataFrame) -> DataFrame:
     # Of rows that are the same in id and content the first in an order of their own is kept, so that a run on other
     # partitions keeps the same one.
     others = ("revision", "origin", "detail", "url", "date", "subsource", "language", "corpus_key")
-    rows = Window.partitionBy("doc_id").orderBy(~is_alive, *others)
+    rows = Window.partitionBy("doc_id").orderBy(~is_alive, *others, F.to_json("source_metadata"))
     is_second = F.col("_is_first_alive") & (F.col("revision") != F.col("_first"))
     flagged = F.array_append("rejected_for", F.lit(Reason.DUPLICATE_ID.value))
     note = F.concat(F.lit("another record has the key "), F.coalesce("corpus_key", F.lit("")))

@@ -21,9 +21,6 @@ _FORM: Final = (
 )
 _NAME: Final = re.compile(r"^c4-([a-z]{2,3}(?:-[A-Z][a-z]{3})?)(?:-validation)?\.tfrecord-")
 _COLUMNS: Final = {"text": "text", "url": "url", "date": "timestamp"}
-# mC4 has Google's older codes. Romanised Russian, Greek, Bulgarian, Hindi, Japanese and Chinese (ru-Latn, ...), hmn and
-# und are no languages of the table; a run names the languages that it wants, and leaves them out.
-_CODES: Final = {"iw": "heb_Hebr", "fil": "tgl_Latn"}
 
 
 class C4Settings(SourceSettings):
@@ -45,7 +42,7 @@ def files(
     """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
     wanted = wanted_languages(settings, languages, only)
     found = list_files(spark, settings, JSON_LINES, _FORM)
-    return place_files(found, settings, languages, wanted, "wikipedia", _codes, _CODES)
+    return place_files(found, settings, languages, wanted, ("mc4",), _codes)
 
 
 def read(

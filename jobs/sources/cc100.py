@@ -18,9 +18,6 @@ from udfs.records import CorpusFile
 _TEXT: Final = re.compile(rf"\.txt{TEXT_PARTS}$")
 _FORM: Final = "plain text named after its language, such as am.txt.xz or zh-Hans.txt.bz2"
 _NAME: Final = re.compile(r"^([a-z]{2,3}(?:[-_][A-Za-z]+)?)\.txt")
-# CC-100 writes these otherwise than Wikipedia. Zawgyi Burmese (my_zaw) and romanised Bengali, Hindi, Tamil, Telugu and
-# Urdu (bn_rom, ...) are no languages of the table; a run names the languages that it wants, and leaves them out.
-_CODES: Final = {"zh-Hans": "zho_Hans", "zh-Hant": "zho_Hant", "ns": "nso_Latn"}
 
 
 class Cc100Settings(SourceSettings):
@@ -41,7 +38,7 @@ def files(
     """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
     wanted = wanted_languages(settings, languages, only)
     found = list_files(spark, settings, _TEXT, _FORM)
-    return place_files(found, settings, languages, wanted, "wikipedia", _codes, _CODES)
+    return place_files(found, settings, languages, wanted, ("cc100",), _codes)
 
 
 def read(
@@ -53,7 +50,8 @@ def read(
     only: Iterable[str] = (),
 ) -> DataFrame:
     """Read CC-100; see ``jobs.sources.read``."""
-    return to_documents(read_documents(spark, files(spark, settings, languages, only)), settings, seed)
+    found = files(spark, settings, languages, only)
+    return to_documents(read_documents(spark, found, settings.max_record_bytes), settings, seed)
 
 
 def _codes(file: CorpusFile, path: str) -> list[str]:

@@ -18,19 +18,12 @@ from jobs.sources.files import list_files, wanted_languages
 from jobs.sources.jsonl import keep_languages
 from jobs.sources.text import read_pieces
 from udfs.languages import LanguageTable
-from udfs.records import MAX_RECORD_BYTES, CorpusFile
+from udfs.records import CorpusFile
 from udfs.warc import RECORD_START, ArchiveFormat, html_to_text, read_archives
 
 _ARCHIVE: Final = re.compile(r"\.(?:warc|wet)(?:\.gz|\.bz2)?$")
 _FORM: Final = "archives such as CC-MAIN-20260101000000-20260101010000-00000.warc.gz or ....warc.wet.gz"
 _EXTRA: Final = "common-crawl"
-# The language identifier of Common Crawl (CLD2) names macrolanguages, which the table has several of: as CulturaX's
-# folders, by their two letters.
-_MACROLANGUAGES: Final = {
-    "ara": "ar", "aze": "az", "bih": "bh", "est": "et", "fas": "fa", "grn": "gn", "kur": "ku", "lav": "lv",
-    "mlg": "mg", "mon": "mn", "msa": "ms", "nep": "ne", "nor": "no", "ori": "or", "pus": "ps", "que": "qu",
-    "sqi": "sq", "srp": "sr", "swa": "sw", "uzb": "uz", "yid": "yi", "zho": "zh",
-}  # fmt: skip
 
 
 class CommonCrawlSettings(SourceSettings):
@@ -76,8 +69,8 @@ def read(
     """
     wanted = wanted_languages(settings, languages, only)
     found = files(spark, settings, languages, only)
-    form = ArchiveFormat(_codes(settings, languages))
-    pieces = read_pieces(spark, found, RECORD_START, MAX_RECORD_BYTES)
+    form = ArchiveFormat(_codes(settings, languages), settings.max_record_bytes)
+    pieces = read_pieces(spark, found, settings.max_record_bytes, RECORD_START)
     parse = partial(read_archives, files={file.uri: file for file in found}, form=form)
     records = pieces.mapInArrow(parse, RECORD_SCHEMA)
 
@@ -89,9 +82,6 @@ def read(
 
 
 def _codes(settings: CommonCrawlSettings, languages: LanguageTable) -> dict[str, str]:
-    by_letters = languages.by_codes("culturax")
-    shared = {code: by_letters[letters] for code, letters in _MACROLANGUAGES.items() if letters in by_letters}
-    codes = shared | languages.by_codes("iso639_3") | settings.language_codes
     for code, language in settings.language_codes.items():
         if language not in languages:
             near = ", ".join(languages.closest(language))
@@ -99,7 +89,7 @@ def _codes(settings: CommonCrawlSettings, languages: LanguageTable) -> dict[str,
                 f"Source {settings.name}: language_codes: {code}: {language!r} is not in conf/languages.csv; close to "
                 f"it: {near}"
             )
-    return codes
+    return languages.by_codes("iso639_3") | languages.by_codes("cld2") | settings.language_codes
 
 
 def _check_packages(settings: CommonCrawlSettings) -> None:

@@ -45,7 +45,7 @@ def files(
     found = list_files(spark, settings, _FILES, _FORM)
     if _has_language_column(settings):
         return found
-    return place_files(found, settings, languages, wanted, "culturax", folder_codes)
+    return place_files(found, settings, languages, wanted, ("culturax",), folder_codes)
 
 
 def read(

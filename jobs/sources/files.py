@@ -6,10 +6,9 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from types import MappingProxyType
+from pathlib import PurePosixPath
 from typing import Final
 
 from pyspark.sql import SparkSession
@@ -32,8 +31,6 @@ _DATE_PREFIX: Final = re.compile(r"^\d{8}\.")
 _PART_NAME: Final = re.compile(r"^([a-z][a-z-]*?)_part_\d+")
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*:(?://[^/]*)?")
 _SHOWN: Final = 5
-_BZIP2_MAGIC: Final = b"BZh"
-NO_CODES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def literal(path: str) -> str:
@@ -66,8 +63,9 @@ def list_files(
         reason = "there is nothing" if is_missing_path(error) else f"it cannot be listed ({first_line(error)})"
         raise BackpromptError(f"Source {settings.name}: {settings.path}: {reason}. Expected: {expected}") from error
     origins = _origins([file.path for file in found], settings.path)
+    damages = {file.path: file.damage for file in settings.damaged}
     files = [
-        CorpusFile(file.uri, file.path, origin)
+        CorpusFile(file.uri, file.path, origin, damage=damages.get(file.path))
         for file, origin in zip(found, origins, strict=True)
         if pattern.search(PurePosixPath(file.path).name)
     ]
@@ -78,7 +76,6 @@ def list_files(
             else "no files that have content"
         )
         raise BackpromptError(f"Source {settings.name}: {settings.path} holds {there}. Expected: {expected}")
-    _refuse_misnamed(files, settings)
     return sorted(files, key=lambda file: file.origin)
 
 
@@ -128,9 +125,8 @@ def place_files(
     settings: SourceSettings,
     languages: LanguageTable,
     wanted: frozenset[str] | None,
-    scheme: Scheme,
+    schemes: Sequence[Scheme],
     codes_of: Callable[[CorpusFile, str], list[str]],
-    also: Mapping[str, str] = NO_CODES,
 ) -> list[CorpusFile]:
     """Give every file its language, and leave out those in languages that are not wanted.
 
@@ -139,9 +135,8 @@ def place_files(
         settings: may say the language of all of them.
         languages: the language table.
         wanted: the languages to take, or None for all.
-        scheme: codes that folders or names are in; the table's own are understood too.
+        schemes: codes that folders or names are in, the likeliest first; the table's own are understood too.
         codes_of: what of a file may be its language code, most likely first, given the corpus's path.
-        also: GlotLID codes by codes that the corpus writes otherwise than ``scheme``.
 
     Raises:
         BackpromptError: if a file's language is not known, or none of the files is in a wanted language.
@@ -149,17 +144,14 @@ def place_files(
     placed = []
     for file in files:
         codes = codes_of(file, settings.path)
-        known = next(
-            ((code, found) for code in codes if (found := also.get(code) or _language_of(code, scheme, languages))),
-            None,
-        )
+        known = next(((code, found) for code in codes if (found := _language_of(code, schemes, languages))), None)
         if settings.language is not None:
             edition = known[0] if known and known[1] == settings.language else None
             placed.append(replace(file, language=settings.language, edition=edition))
         elif known is not None:
             placed.append(replace(file, language=known[1], edition=known[0]))
         elif wanted is None:
-            raise BackpromptError(_unknown_language(file, codes, settings, languages, scheme))
+            raise BackpromptError(_unknown_language(file, codes, settings, languages, schemes))
     return _restricted(placed, settings, wanted)
 
 
@@ -190,24 +182,27 @@ def _listed(spark: SparkSession, settings: SourceSettings) -> list[_Listed]:
     return [_Listed(row["uri"], row["path"], row["length"], row["modificationTime"].isoformat()) for row in rows]
 
 
-def _language_of(code: str, scheme: Scheme, languages: LanguageTable) -> str | None:
+def _language_of(code: str, schemes: Iterable[Scheme], languages: LanguageTable) -> str | None:
     if code in languages:
         return code
-    found = languages.find(code, scheme)
-    return found.language if found else None
+    return next((found.language for scheme in schemes if (found := languages.find(code, scheme))), None)
 
 
 def _unknown_language(
-    file: CorpusFile, codes: Sequence[str], settings: SourceSettings, languages: LanguageTable, scheme: Scheme
+    file: CorpusFile,
+    codes: Sequence[str],
+    settings: SourceSettings,
+    languages: LanguageTable,
+    schemes: Sequence[Scheme],
 ) -> str:
     hint = "Set language to the GlotLID code of the whole corpus, or languages to what you want from it"
     if not codes:
         return f"Source {settings.name}: neither folder nor name of {file.origin} says its language. {hint}."
-    near = languages.closest(codes[0], scheme)
+    near = list(dict.fromkeys(each for scheme in schemes for each in languages.closest(codes[0], scheme)))
     close = f" (close to it: {', '.join(near)})" if near else ""
     return (
-        f"Source {settings.name}: {codes[0]!r}, for {file.origin}, is neither a {scheme} code nor a GlotLID code of "
-        f"conf/languages.csv{close}. {hint}."
+        f"Source {settings.name}: {codes[0]!r}, for {file.origin}, is neither a {' or '.join(schemes)} code nor a "
+        f"GlotLID code of conf/languages.csv{close}. {hint}."
     )
 
 
@@ -238,17 +233,3 @@ def _relative(path: str, base: str) -> str:
 
 def _without_scheme(path: str) -> str:
     return _SCHEME.sub("", path)
-
-
-def _refuse_misnamed(files: Iterable[CorpusFile], settings: SourceSettings) -> None:
-    """Refuse local files that are named .bz2 and are something else: Hadoop reads such a file as empty."""
-    for file in files:
-        local = Path(file.path.removeprefix("file:"))
-        if not file.path.startswith("file:") or local.suffix != ".bz2" or not local.is_file():
-            continue
-        with local.open("rb") as stream:
-            start = stream.read(len(_BZIP2_MAGIC))
-        if start and start != _BZIP2_MAGIC:
-            raise BackpromptError(
-                f"Source {settings.name}: {file.origin} is named .bz2 but is not bzip2. Rename it or fetch it again."
-            )

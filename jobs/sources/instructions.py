@@ -56,7 +56,7 @@ def files(
     found = list_files(spark, settings, JSON_LINES, JSON_LINES_FORM)
     if settings.language is not None or settings.columns.language is not None:
         return [replace(file, language=settings.language) for file in found]
-    return place_files(found, settings, languages, wanted, settings.language_codes, folder_codes)
+    return place_files(found, settings, languages, wanted, (settings.language_codes,), folder_codes)
 
 
 def read(

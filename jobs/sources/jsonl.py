@@ -17,7 +17,7 @@ from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_pieces
 from udfs.json_lines import LineFormat, keys_of, read_lines
 from udfs.languages import LanguageTable, Scheme
-from udfs.records import MAX_RECORD_BYTES, CorpusFile
+from udfs.records import CorpusFile
 from udfs.settings import Settings
 
 JSON_LINES: Final = re.compile(r"\.(?:jsonl|ndjson|json)(?:\.gz|\.bz2|\.zst|\.xz)?$")
@@ -61,7 +61,7 @@ def files(
     found = list_files(spark, settings, JSON_LINES, JSON_LINES_FORM)
     if _has_language_field(settings):
         return found
-    return place_files(found, settings, languages, wanted, settings.language_codes, folder_codes)
+    return place_files(found, settings, languages, wanted, (settings.language_codes,), folder_codes)
 
 
 def read(
@@ -93,6 +93,8 @@ def read_json_lines(
     languages: Mapping[str, str],
     warnings: Sequence[str] = (),
     refused: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    counted: Sequence[tuple[str, str, str]] = (),
 ) -> DataFrame:
     """Read JSON lines as records.
 
@@ -102,12 +104,14 @@ def read_json_lines(
     Args:
         spark: the session.
         files: the files; a file without a language takes it from the records.
-        settings: the source's settings, for errors.
+        settings: the source's settings.
         columns: key or dotted path in the objects by role, see ``LineFormat``.
         required: roles that the first lines must have.
         languages: GlotLID codes by the codes that the records hold.
         warnings: dotted paths of lists in which the corpus warns of a record.
         refused: warnings for which records are rejected.
+        metadata: dotted paths of what goes into ``source_metadata``, by its name there.
+        counted: the same of long lists, see ``LineFormat``.
 
     Returns:
         Columns RECORD_FIELDS, a row a line that is not blank.
@@ -115,9 +119,16 @@ def read_json_lines(
     Raises:
         BackpromptError: if none of the first lines has a required field.
     """
-    lines = read_pieces(spark, files, max_bytes=MAX_RECORD_BYTES)
+    lines = read_pieces(spark, files, settings.max_record_bytes)
     _check_fields(lines, settings, columns, required)
-    form = LineFormat(dict(columns), dict(languages), tuple(warnings), frozenset(refused))
+    form = LineFormat(
+        dict(columns),
+        dict(languages),
+        tuple(warnings),
+        frozenset(refused),
+        tuple((metadata or {}).items()),
+        tuple(counted),
+    )
     parse = partial(read_lines, files={file.uri: file for file in files}, form=form)
     return lines.mapInArrow(parse, RECORD_SCHEMA)
 

@@ -15,7 +15,6 @@ from jobs.runtime.errors import BackpromptError
 from jobs.sources.base import RECORD_SCHEMA, Genre, License, PairSourceSettings, SourceName, to_documents
 from jobs.sources.files import file_sizes, list_files, literal, wanted_languages
 from jobs.sources.jsonl import keep_languages
-from udfs.language_names import by_names
 from udfs.languages import LanguageTable
 from udfs.pairs.lines import rejected
 from udfs.pairs.task_files import TaskFormat, read_tasks
@@ -79,7 +78,7 @@ def read(
         seed,
         settings.max_translation_instances,
         settings.max_instances,
-        by_names(languages),
+        languages.by_codes("name"),
         settings.output_languages,
         settings.max_file_bytes,
         settings.max_record_bytes,

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from jobs.sources.base import RECORD_SCHEMA, Genre, License, PairSourceSettings, SourceName, to_documents
 from jobs.sources.files import list_files, wanted_languages
 from jobs.sources.jsonl import keep_languages
-from jobs.sources.pair_lines import read_bounded, read_pair_lines
+from jobs.sources.pair_lines import read_checked, read_pair_lines
 from udfs.languages import LanguageTable
 from udfs.pairs.oasst import READY, OasstFormat, flat_messages, trees_of_messages
 from udfs.records import CorpusFile
@@ -30,7 +30,9 @@ _FORMS: Final = {
 }
 _TREE_FIELDS: Final = (("prompt",), ("message_id", "replies"))
 _MESSAGE_FIELDS: Final = (("message_id", "message_tree_id"),)
-_FLAT: Final = "tree string, is_message boolean, value binary, value_bytes long, file_path string, `where` string"
+_LINE: Final = (
+    "is_message boolean, value binary, piece_bytes long, file_path string, file_block_start long, number long"
+)
 
 
 class OasstSettings(PairSourceSettings):
@@ -79,7 +81,7 @@ def read(
     """Read OpenAssistant's trees; see ``jobs.sources.read``."""
     found = [replace(file, language=settings.language) for file in files(spark, settings, languages, only)]
     form = OasstFormat(
-        languages.by_codes("wikipedia"),
+        languages,
         settings.answers,
         settings.max_level,
         settings.tree_states,
@@ -98,8 +100,8 @@ def _read_messages(
     spark: SparkSession, found: list[CorpusFile], settings: OasstSettings, form: OasstFormat
 ) -> DataFrame:
     by_address = {file.uri: file for file in found}
-    lines = read_bounded(spark, found, settings, _MESSAGE_FIELDS)
-    flat = lines.mapInArrow(partial(flat_messages, files=by_address), _FLAT)
-    message = F.struct("is_message", "value", "value_bytes", "file_path", "where")
+    lines = read_checked(spark, found, settings, _MESSAGE_FIELDS)
+    flat = lines.mapInArrow(partial(flat_messages, files=by_address), f"tree string, {_LINE}")
+    message = F.struct(*(field.split()[0] for field in _LINE.split(", ")))
     trees = flat.groupBy("tree").agg(F.collect_list(message).alias("messages"))
     return trees.mapInArrow(partial(trees_of_messages, files=by_address, form=form), RECORD_SCHEMA)

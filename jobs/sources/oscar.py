@@ -13,7 +13,7 @@ from jobs.sources.base import Genre, SourceName, SourceSettings, to_documents
 from jobs.sources.files import folder_codes, list_files, place_files, wanted_languages
 from jobs.sources.jsonl import JSON_LINES, read_json_lines
 from jobs.sources.text import TEXT_PARTS, read_documents
-from udfs.languages import LanguageTable
+from udfs.languages import LanguageTable, Scheme
 from udfs.records import CorpusFile
 
 _TEXT: Final = re.compile(rf"\.txt{TEXT_PARTS}$")
@@ -26,8 +26,21 @@ _COLUMNS: Final = {
     "url": "warc_headers.warc-target-uri",
     "date": "warc_headers.warc-date",
 }
+# CulturaX has the codes of 22.01 and 23.01, which leave out some of the earlier releases'.
+_SCHEMES: Final[tuple[Scheme, ...]] = ("culturax", "oscar2019")
 # 22.01 calls them annotation.
 _WARNINGS: Final = ("metadata.quality_warnings", "metadata.annotation")
+_METADATA: Final = {
+    "quality_warnings": "metadata.quality_warnings",
+    "annotation": "metadata.annotation",
+    "harmful_pp": "metadata.harmful_pp",
+    "categories": "metadata.categories",
+    "tlsh": "metadata.tlsh",
+    "identification_label": "metadata.identification.label",
+    "identification_prob": "metadata.identification.prob",
+}
+# One entry a line of the text, which is much where every table keeps it.
+_COUNTED: Final = (("sentence_labels", "metadata.sentence_identifications", "label"),)
 
 Warning = Literal["tiny", "short_sentences", "header", "footer", "noisy", "adult"]
 
@@ -39,7 +52,9 @@ class OscarSettings(SourceSettings):
     between documents.
 
     The language is the one of the file's name or folder (``af.txt.gz``, ``af_meta/``), in OSCAR's or GlotLID's codes.
-    A page is known by its ``warc-record-id``, a document of plain text by its content.
+    A page is known by its ``warc-record-id``, a document of plain text by its content. What OSCAR says of a page is
+    kept in ``source_metadata``: its warnings and categories, ``harmful_pp`` (perplexity under a model of adult text:
+    the lower, the more like it), ``tlsh``, the language that was identified, and how many lines have which.
     """
 
     kind: Literal["oscar"] = "oscar"
@@ -55,7 +70,7 @@ def files(
     """Return the files that are read, with their languages; see ``jobs.sources.files_of``."""
     wanted = wanted_languages(settings, languages, only)
     found = list_files(spark, settings, _FILES, _FORM)
-    return place_files(found, settings, languages, wanted, "culturax", _codes, {"diq": "diq_Latn"})
+    return place_files(found, settings, languages, wanted, _SCHEMES, _codes)
 
 
 def read(
@@ -72,11 +87,22 @@ def read(
     lines = [file for file in found if not _TEXT.search(file.origin)]
     parts = []
     if texts:
-        parts.append(read_documents(spark, texts))
+        parts.append(read_documents(spark, texts, settings.max_record_bytes))
     if lines:
         refused = settings.refuse_warnings
         parts.append(
-            read_json_lines(spark, lines, settings, _COLUMNS, ("text", "id"), {}, _WARNINGS if refused else (), refused)
+            read_json_lines(
+                spark,
+                lines,
+                settings,
+                _COLUMNS,
+                ("text", "id"),
+                {},
+                _WARNINGS if refused else (),
+                refused,
+                _METADATA,
+                _COUNTED,
+            )
         )
     records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     return to_documents(records, settings, seed)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from jobs.runtime.errors import BackpromptError
 from jobs.sources.base import RECORD_SCHEMA, PairSourceSettings
 from jobs.sources.jsonl import list_keys, probe_keys
 from jobs.sources.text import read_pieces
-from udfs.pairs.lines import BEGINNING_BYTES, PairFormat, read_pairs
+from udfs.pairs.lines import PairFormat, read_pairs
 from udfs.records import CorpusFile
 
 
@@ -38,26 +37,19 @@ def read_pair_lines(
     Raises:
         BackpromptError: if none of the first lines has the fields.
     """
-    lines = read_bounded(spark, files, settings, fields)
+    lines = read_checked(spark, files, settings, fields)
     return lines.mapInArrow(partial(read_pairs, files={file.uri: file for file in files}, form=form), RECORD_SCHEMA)
 
 
-def read_bounded(
+def read_checked(
     spark: SparkSession, files: Sequence[CorpusFile], settings: PairSourceSettings, fields: Sequence[Sequence[str]]
 ) -> DataFrame:
-    """Read lines, of those longer than ``max_record_bytes`` the beginning alone, so that no more reaches Python.
-
-    Returns:
-        Columns value (binary), value_bytes (of the whole line), file_path, file_block_start.
+    """Read lines as ``read_pieces`` does.
 
     Raises:
         BackpromptError: as ``read_pair_lines``.
     """
-    size = F.length("value")
-    kept = F.when(size > settings.max_record_bytes, F.substring("value", 1, BEGINNING_BYTES)).otherwise(F.col("value"))
-    lines = read_pieces(spark, files).select(
-        kept.alias("value"), size.cast("long").alias("value_bytes"), "file_path", "file_block_start"
-    )
+    lines = read_pieces(spark, files, settings.max_record_bytes)
     if fields:
         _check_fields(lines, settings, fields)
     return lines

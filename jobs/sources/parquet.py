@@ -25,21 +25,18 @@ from pyspark.sql.types import (
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import Reason
 from jobs.sources import hub
-from jobs.sources.base import SourceSettings
+from jobs.sources.base import RECORD_SCHEMA, SourceSettings
 from jobs.sources.files import literal
 from jobs.sources.read_errors import explain_read_error
 from jobs.sources.text import read_by_python
 from udfs.file_streams import DamagedFileError, open_file, stream_rows
-from udfs.records import MAX_RECORD_BYTES, RECORD_FIELDS, CorpusFile
+from udfs.records import KEPT_CHARS, RECORD_FIELDS, CorpusFile
 
 # Types taken as text beside strings: ids are numbers, and dates are dates, in some copies of a corpus.
 _ALSO: Final[dict[str, tuple[type[DataType], ...]]] = {
     "id": (IntegralType,),
     "date": (TimestampType, TimestampNTZType, DateType),
 }
-
-
-_KEPT_CHARS: Final = 1_000
 
 
 def read_parquet(
@@ -56,7 +53,7 @@ def read_parquet(
     Args:
         spark: the session.
         files: the files with their languages.
-        settings: the source's settings, for errors.
+        settings: the source's settings.
         columns: the corpus's column by role: ``id``, ``url``, ``title``, ``text``, ``date``, ``subsource``,
             ``language``.
         required: roles whose column must be there.
@@ -65,36 +62,47 @@ def read_parquet(
 
     Returns:
         Columns RECORD_FIELDS. A row with a string that is not UTF-8 is rejected and has U+FFFD for the wrong bytes; one
-        whose text is larger than ``MAX_RECORD_BYTES`` is rejected and keeps its beginning.
+        whose text is larger than ``max_record_bytes`` is rejected and keeps its beginning. Of files that are known to
+        be damaged, the row groups that can be read.
 
     Raises:
         BackpromptError: if a file is damaged, a required column is missing, or one is of a wrong type.
     """
-    is_hub = hub.is_on_hub(files[0].path)
+    streamed = [file for file in files if hub.is_on_hub(file.path) or file.damage is not None]
+    read = [file for file in files if file not in streamed]
+    # Of a damaged file there may be nothing to read, not even which columns it has.
+    readable = [file for file in streamed if file.damage is None or file.damage.row_groups]
+    if not read and not readable:
+        return spark.createDataFrame([], RECORD_SCHEMA)
     try:
-        rows = None if is_hub else spark.read.option("recursiveFileLookup", "true").parquet(*map(_path, files))
-        types = {field.name: field.dataType for field in (_hub_schema(files[0]) if rows is None else rows.schema)}
+        rows = spark.read.option("recursiveFileLookup", "true").parquet(*map(_path, read)) if read else None
+        types = {field.name: field.dataType for field in (_schema_of(readable[0]) if rows is None else rows.schema)}
     except Exception as error:  # a footer is read here; Spark passes on whatever Java throws
         raise explain_read_error(error, settings) or error from error
     found = {role: column for role, column in columns.items() if column in types}
     _check_columns(columns, types, required, settings)
-    if rows is None:
+    parts = []
+    if rows is not None:
+        parts.append(
+            rows.select(
+                "_metadata.file_path",
+                "_metadata.row_index",
+                *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
+            )
+        )
+    if readable:
         names = {f"raw_{role}": column for role, column in found.items()}
         schema = ", ".join(["file_path string", "row_index long", *(f"{name} string" for name in names)])
-        raw = read_by_python(spark, files, partial(stream_rows, columns=names), schema)
-    else:
-        raw = rows.select(
-            "_metadata.file_path",
-            "_metadata.row_index",
-            *[F.col(f"`{column}`").cast("string").alias(f"raw_{role}") for role, column in found.items()],
-        )
+        parts.append(read_by_python(spark, readable, partial(stream_rows, columns=names), schema))
+    raw = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     placed = raw.join(F.broadcast(_places(spark, files)), "file_path", how="left")
     if languages is not None:
         placed = placed.join(F.broadcast(_codes(spark, languages)), "raw_language", how="left")
     where = F.concat(F.col("file_origin"), F.lit(", row "), F.col("row_index") + 1)
-    reason, detail = _problem(found, where, is_language_read=languages is not None)
+    is_too_large = F.coalesce(F.octet_length("raw_text") > settings.max_record_bytes, F.lit(False))
+    reason, detail = _problem(found, where, is_too_large, is_language_read=languages is not None)
     values = {role: _valid(F.col(f"raw_{role}")) for role in found}
-    values["text"] = F.when(_is_too_large(), F.substring(values["text"], 1, _KEPT_CHARS)).otherwise(values["text"])
+    values["text"] = F.when(is_too_large, F.substring(values["text"], 1, KEPT_CHARS)).otherwise(values["text"])
     language = F.coalesce("file_language", "row_language") if languages is not None else F.col("file_language")
     edition = F.coalesce("file_edition", language)
     fields: dict[str, Column] = {
@@ -113,8 +121,8 @@ def _path(file: CorpusFile) -> str:
     return literal(file.path)
 
 
-def _hub_schema(file: CorpusFile) -> StructType:
-    """Return the columns of a file of the Hugging Face Hub, which Spark cannot open."""
+def _schema_of(file: CorpusFile) -> StructType:
+    """Return the columns of a file that Spark cannot open."""
     try:
         with open_file(file.path, hub.address()) as stream:
             return from_arrow_schema(parquet.read_schema(stream))
@@ -152,7 +160,9 @@ def _codes(spark: SparkSession, languages: Mapping[str, str]) -> DataFrame:
     return spark.createDataFrame(list(languages.items()), "raw_language string, row_language string")
 
 
-def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) -> tuple[Column, Column]:
+def _problem(
+    found: Mapping[str, str], where: Column, is_too_large: Column, is_language_read: bool
+) -> tuple[Column, Column]:
     """Return the reason and the detail of rows that are rejected; both null for the others."""
     nothing = F.lit(None).cast("string")
     reason = detail = nothing
@@ -166,15 +176,9 @@ def _problem(found: Mapping[str, str], where: Column, is_language_read: bool) ->
         reason = F.when(is_wrong, F.lit(Reason.UNREADABLE.value)).otherwise(reason)
         detail = F.when(is_wrong, F.concat(where, F.lit(f": column {column} is not UTF-8"))).otherwise(detail)
     size = F.format_number(F.octet_length("raw_text"), 0)
-    too_large = F.concat(
-        where, F.lit(f": {found['text']} has "), size, F.lit(f" bytes, more than {MAX_RECORD_BYTES:,}")
-    )
-    reason = F.when(_is_too_large(), F.lit(Reason.TOO_LARGE.value)).otherwise(reason)
-    return reason, F.when(_is_too_large(), too_large).otherwise(detail)
-
-
-def _is_too_large() -> Column:
-    return F.coalesce(F.octet_length("raw_text") > MAX_RECORD_BYTES, F.lit(False))
+    too_large = F.concat(where, F.lit(f": {found['text']} has "), size, F.lit(" bytes, more than max_record_bytes"))
+    reason = F.when(is_too_large, F.lit(Reason.TOO_LARGE.value)).otherwise(reason)
+    return reason, F.when(is_too_large, too_large).otherwise(detail)
 
 
 # Spark does not check the bytes of Parquet's strings, and Python workers fail on a whole batch with a wrong one.

@@ -11,6 +11,11 @@ from jobs.runtime.errors import BackpromptError
 if TYPE_CHECKING:
     from jobs.sources.base import SourceSettings
 
+
+class UnreadableFileError(BackpromptError):
+    """A file of a corpus is there and cannot be read to its end."""
+
+
 # Spark 4 says which file it was reading, Spark 3.5 not always; the Parquet library names the file itself.
 _FILE: Final = re.compile(
     r"(?:while reading file|footer for file:|converted in file|[Pp]ath does not exist:) (\S.*?)"
@@ -42,6 +47,8 @@ _MAX_REASON_CHARS: Final = 200
 def explain_read_error(error: BaseException, source: SourceSettings | None = None) -> BackpromptError | None:
     """Return what an error of Spark's says about a corpus's files, or None if it is not about reading files.
 
+    An error that may come from the content of a file is an ``UnreadableFileError``.
+
     Args:
         error: what Spark raised while it listed, opened or read files.
         source: the source that was read, for its name and path.
@@ -50,18 +57,20 @@ def explain_read_error(error: BaseException, source: SourceSettings | None = Non
     who = f"Source {source.name}: " if source else ""
     file = _file_of(text) or (f"a file of {source.path}" if source else "a file")
     reason = _reason(text)
-    explanations: list[tuple[re.Pattern[str], str]] = [
-        (_TYPE, _wrong_type(file, text)),
-        (_NO_ZSTD, f"{file} is compressed with zstd, which this Spark cannot read. Recompress it with gzip or bzip2."),
-        (_FORBIDDEN, f"{file} may not be read. Check its permissions or the cluster's credentials."),
-        (_DAMAGED, f"{file} is damaged or cut off ({reason}). Fetch it again, or move it out of the folder."),
-        (_MISSING, f"{file} is not there, or went away while it was read. Check the path and run again."),
-        (_READING, f"{file} could not be read ({reason})."),
+    no_zstd = f"{file} is compressed with zstd, which this Spark cannot read. Recompress it with gzip or bzip2."
+    damaged = f"{file} is damaged or cut off ({reason}). Fetch it again, or move it out of the folder."
+    missing = f"{file} is not there, or went away while it was read. Check the path and run again."
+    explanations: list[tuple[re.Pattern[str], type[BackpromptError], str]] = [
+        (_TYPE, BackpromptError, _wrong_type(file, text)),
+        (_NO_ZSTD, BackpromptError, no_zstd),
+        (_FORBIDDEN, BackpromptError, f"{file} may not be read. Check its permissions or the cluster's credentials."),
+        (_DAMAGED, UnreadableFileError, damaged),
+        (_MISSING, BackpromptError, missing),
+        (_READING, UnreadableFileError, f"{file} could not be read ({reason})."),
     ]
     is_about_files = bool(_READING.search(text) or _file_of(text) or _NO_ZSTD.search(text) or _reads_stream(text))
-    fitting = (words for pattern, words in explanations if pattern.search(text))
-    words = next(fitting, None) if is_about_files else None
-    return BackpromptError(who + words) if words else None
+    fitting = (kind(who + words) for pattern, kind, words in explanations if pattern.search(text))
+    return next(fitting, None) if is_about_files else None
 
 
 def is_missing_path(error: BaseException) -> bool:

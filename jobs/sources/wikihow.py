@@ -13,7 +13,6 @@ from jobs.sources.base import Genre, License, PairSourceSettings, SourceName, to
 from jobs.sources.files import list_files, wanted_languages
 from jobs.sources.jsonl import JSON_LINES, JSON_LINES_FORM, keep_languages
 from jobs.sources.pair_lines import read_pair_lines
-from udfs.language_names import by_names
 from udfs.languages import LanguageTable
 from udfs.pairs.wikihow import WikiHowFormat
 from udfs.records import CorpusFile
@@ -57,7 +56,7 @@ def read(
     only: Iterable[str] = (),
 ) -> DataFrame:
     """Read WikiHow; see ``jobs.sources.read``."""
-    codes = by_names(languages) | languages.by_codes("wikipedia")
+    codes = languages.by_codes("name") | languages.by_codes("bcp47") | languages.by_codes("wikihow")
     form = WikiHowFormat(settings.name, settings.draw_seed, codes, settings.title_prefixes)
     records = read_pair_lines(spark, files(spark, settings, languages, only), settings, form, _FIELDS)
     wanted = wanted_languages(settings, languages, only)

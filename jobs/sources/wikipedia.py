@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from pydantic import Field
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.sources.base import RECORD_SCHEMA, Genre, License, SourceName, SourceSettings, to_documents
@@ -17,15 +17,14 @@ from jobs.sources.files import folder_codes, list_files, place_files, wanted_lan
 from jobs.sources.parquet import read_parquet
 from jobs.sources.text import read_pieces
 from udfs.languages import LanguageTable
-from udfs.pages import PAGE_END, PageRules, pages_to_text, read_pages
+from udfs.pages import KINDS_LEFT_OUT, LEFT_OUT, PAGE_END, PageRules, pages_to_text, read_pages
 from udfs.records import CorpusFile
+from udfs.settings import OPERATIONAL
 
 LICENSE: Final = "CC-BY-SA-4.0"
 _DUMP: Final = re.compile(r"\.xml(?:-p\d+p\d+[^./]*)?(?:\.bz2|\.gz)?$")
 _DUMP_FORM: Final = "dumps of dumps.wikimedia.org such as cawiki-20260101-pages-articles.xml.bz2"
 _DATABASE: Final = re.compile(r"^([a-z][a-z_]*?)wiki(?=[-.])")
-# What is kept of a page that is too large: enough to see what it is.
-_SHOWN_BYTES: Final = 1024
 _PARQUET: Final = re.compile(r"\.parquet$")
 _PARQUET_FORM: Final = "Parquet files (id, url, title, text) in a folder a language, such as ca/ or 20231101.ca/"
 
@@ -36,10 +35,10 @@ class WikipediaDumpSettings(SourceSettings):
     The language is the one of the file's name: dumps are named after their database, ``cawiki-...``.
 
     Every page of the article namespace (``<ns>`` 0) in wikitext is a row. Redirects, and talk, category, template and
-    other pages, are no documents: they give no row and are counted nowhere. MURI samples articles to be answers, so
-    pages that answer nothing are rejected by default: disambiguation pages, and pages that are lists almost
-    throughout. Stubs are kept: in small Wikipedias editors mark most articles so, and the clean stage rejects what is
-    too short.
+    other pages, are no documents: they give no row, and ``status`` says how many there were. MURI samples articles to
+    be answers, so pages that answer nothing are rejected by default: disambiguation pages, and pages that are lists
+    almost throughout. Stubs are kept: in small Wikipedias editors mark most articles so, and the clean stage rejects
+    what is too short.
     """
 
     kind: Literal["wikipedia-dump"] = "wikipedia-dump"
@@ -54,9 +53,9 @@ class WikipediaDumpSettings(SourceSettings):
     """Share of a page's characters, headings apart, that stands in list items, from which on the page is a list."""
     stubs: Literal["keep", "reject"] = "keep"
     """Pages that their editors marked as the mere beginning of an article, told by their templates."""
-    max_page_bytes: int = Field(32 * 1024 * 1024, ge=1024)
-    """A page with more bytes of XML is rejected, and keeps its start; MediaWiki allows 2 MiB of wikitext a revision.
-    Dumps with the history of pages need more; a task holds several times as much."""
+    max_record_bytes: int = Field(32 * 2**20, ge=1_000, json_schema_extra=OPERATIONAL)
+    """A page with more bytes of XML is rejected, and keeps its beginning; MediaWiki allows 2 MiB of wikitext a
+    revision. Dumps with the history of pages need more; a task holds several times as much."""
 
 
 class WikipediaParquetSettings(SourceSettings):
@@ -81,9 +80,9 @@ def files(
     wanted = wanted_languages(settings, languages, only)
     if isinstance(settings, WikipediaDumpSettings):
         dumps = list_files(spark, settings, _DUMP, _DUMP_FORM)
-        return place_files(dumps, settings, languages, wanted, "wikipedia", _database_codes)
+        return place_files(dumps, settings, languages, wanted, ("wikipedia",), _database_codes)
     tables = list_files(spark, settings, _PARQUET, _PARQUET_FORM)
-    return place_files(tables, settings, languages, wanted, "wikipedia", folder_codes)
+    return place_files(tables, settings, languages, wanted, ("wikipedia",), folder_codes)
 
 
 def read(
@@ -93,11 +92,12 @@ def read(
     *,
     seed: int | None = None,
     only: Iterable[str] = (),
+    left_out: Observation | None = None,
 ) -> DataFrame:
     """Read Wikipedia; see ``jobs.sources.read``."""
     found = files(spark, settings, languages, only)
     if isinstance(settings, WikipediaDumpSettings):
-        return _read_dumps(spark, settings, found, languages, seed)
+        return _read_dumps(spark, settings, found, languages, seed, left_out)
     return _read_parquet(spark, settings, found, seed)
 
 
@@ -107,18 +107,25 @@ def _read_dumps(
     dumps: Sequence[CorpusFile],
     languages: LanguageTable,
     seed: int | None,
+    left_out: Observation | None,
 ) -> DataFrame:
-    # What is too large is cut before it goes to Python: there, a batch of pages is held several times over.
-    is_too_large = F.octet_length("value") > settings.max_page_bytes
-    pieces = read_pieces(spark, dumps, PAGE_END).select(
-        F.when(is_too_large, F.substring("value", 1, _SHOWN_BYTES)).otherwise(F.col("value")).alias("value"),
-        F.octet_length("value").alias("piece_bytes"),
-        "file_path",
-        "file_block_start",
-        "file_block_length",
-        "file_size",
-    )
+    pieces = read_pieces(spark, dumps, settings.max_record_bytes, PAGE_END)
     records = pieces.mapInArrow(partial(read_pages, files={file.uri: file for file in dumps}), RECORD_SCHEMA)
+    counts_pages = F.col("reason").eqNullSafe(LEFT_OUT)
+    if left_out is not None:
+        records = records.observe(
+            left_out,
+            *(
+                F.sum(
+                    F.when(
+                        counts_pages & (F.col("language") == language) & (F.col("subsource") == kind), F.col("identity")
+                    ).cast("long")
+                ).alias(f"{language}/{kind}")
+                for language in sorted({file.language for file in dumps if file.language})
+                for kind in KINDS_LEFT_OUT
+            ),
+        )
+    records = records.where(~counts_pages)
     rules = PageRules(
         is_disambiguation_rejected=settings.disambiguation == "reject",
         max_list_share=settings.list_share if settings.lists == "reject" else None,

@@ -24,8 +24,6 @@ _LOG = logging.getLogger(__name__)
 _FIELDS: Final = (("inputs", "targets"),)
 # merged_fr.jsonl, xp3_fr.jsonl. Of longer names, such as xp3_GEM_wiki_lingua_fr_train.jsonl, the folder says it.
 _NAME: Final = re.compile(r"^(?:merged|xp3)_([a-z]{2,3})(?=\.)")
-# The only code of xP3 that no edition of Wikipedia has.
-_CODES: Final = {"ak": "aka_Latn"}
 _PROGRAMS: Final = "code"
 
 
@@ -62,7 +60,7 @@ def files(
     if programs and settings.language is None:
         _LOG.warning("Source %s: %d files of programs are left out", settings.name, len(programs))
         found = [file for file in found if file not in programs]
-    return place_files(found, settings, languages, wanted, "wikipedia", _codes)
+    return place_files(found, settings, languages, wanted, ("xp3",), _codes)
 
 
 def read(
@@ -74,7 +72,7 @@ def read(
     only: Iterable[str] = (),
 ) -> DataFrame:
     """Read xP3; see ``jobs.sources.read``."""
-    form = Xp3Format(languages.by_codes("wikipedia") | _CODES, settings.instruction_language)
+    form = Xp3Format(languages.by_codes("xp3"), settings.instruction_language)
     records = read_pair_lines(spark, files(spark, settings, languages, only), settings, form, _FIELDS)
     wanted = wanted_languages(settings, languages, only)
     return to_documents(keep_languages(records, wanted), settings, seed, caps=settings.caps())
@@ -83,5 +81,4 @@ def read(
 def _codes(file: CorpusFile, path: str) -> list[str]:
     """Return what may be the file's language: in its own name, else of its folders."""
     name = _NAME.match(file.origin.rpartition("/")[2])
-    codes = ([name[1]] if name else []) + folder_codes(file, path)
-    return [_CODES.get(code, code) for code in codes]
+    return ([name[1]] if name else []) + folder_codes(file, path)

@@ -92,6 +92,8 @@ class Stage:
     of_pairs: Callable[[Resources], Mapping[str, Column]] | None = None
     """For a stage that rows pass whose source holds their instruction: what it writes into columns of ``adds`` all the
     same; the others are null. None: the stage works on these rows as on all."""
+    treat_pairs: Callable[[DataFrame, Any, Resources], DataFrame] | None = None
+    """What the stage does to those rows after that, as many out as in; None: nothing. Loads no engine."""
 
 
 HOLDS_PAIR: Final = "instruction IS NOT NULL"
@@ -103,15 +105,16 @@ def no_columns(_: Resources) -> Mapping[str, Column]:
     return {}
 
 
-def pass_pairs(pairs: DataFrame, stage: Stage, resources: Resources) -> DataFrame:
-    """Return rows that pass a stage untouched, with the columns it adds.
+def pass_pairs(pairs: DataFrame, stage: Stage, settings: StageSettings, resources: Resources) -> DataFrame:
+    """Return rows that pass a stage, with the columns it adds.
 
     Input columns: the record, where HOLDS_PAIR. Output columns: the same and those of ``stage.adds``.
     """
     assert stage.of_pairs is not None, f"stage {stage.name} works on pairs"
     values = stage.of_pairs(resources)
     added = {each.name: values.get(each.name, F.lit(None)).cast(each.dataType) for each in stage.adds.fields}
-    return pairs.withColumns(added)
+    passing = pairs.withColumns(added)
+    return passing if stage.treat_pairs is None else stage.treat_pairs(passing, settings, resources)
 
 
 def flag(docs: DataFrame, condition: Column, reason: Reason, detail: Column | None = None) -> DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
@@ -14,7 +15,7 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import CLEAN, join_columns
-from jobs.stages.base import Resources, Rule, Stage, StageSettings, flag_all, no_columns
+from jobs.stages.base import Resources, Rule, Stage, StageSettings, flag, flag_all, no_columns
 from jobs.stages.engines import AnyIdentifier, RecipeIdentifier, task_devices
 from udfs.arrow import with_columns
 from udfs.cleaning import clean as kernel
@@ -70,6 +71,10 @@ class CleanSettings(StageSettings):
     """Store the lines that were taken out, with their rules, in ``removed_text``."""
     pii: PersonalDataSettings = Field(default_factory=PersonalDataSettings)
     """What happens to e-mail addresses, IP addresses, telephone numbers and IBANs."""
+    pairs: Literal["mend", "pass"] = "mend"
+    """What is done with rows that hold their instruction: ``mend`` mends encoding and characters and treats personal
+    data as ``pii`` says, in instruction, messages, title and text; their lines, blanks and HTML entities stay, and no
+    limit counts for them. ``pass``: nothing."""
     limits: Literal["by_language", "same"] = "by_language"
     """Multiply the limits of words, symbols and n-grams by the language's factors in conf/cleaning/limits.csv, or take
     them for all languages as they are."""
@@ -235,13 +240,7 @@ def _removed(
     lines: list[Any] = [None] * len(cleaned)
     if settings.keep_removed:
         lines = [[{"rule": rule, "line": line} for rule, line in each.removed_text] for each in cleaned]
-    personal = [
-        [
-            {"kind": kind, "count": count, "is_masked": actions[kind] == "mask"}
-            for kind, count in sorted(each.personal_data.items())
-        ]
-        for each in cleaned
-    ]
+    personal = [_found(each.personal_data, actions) for each in cleaned]
     int32, string = pa.int32(), pa.string()
     by_rule = pa.struct({"rule": string, "lines": int32, "chars": int32})
     by_kind = pa.struct({"kind": string, "count": int32, "is_masked": pa.bool_()})
@@ -253,6 +252,13 @@ def _removed(
         "mended_lines": pa.array((each.mended_lines for each in cleaned), int32),
         "personal_data": pa.array(personal, pa.list_(by_kind)),
     }
+
+
+def _found(counts: Mapping[Kind, int], actions: Mapping[Kind, Action]) -> list[dict[str, Any]]:
+    """Return the rows of ``personal_data``."""
+    return [
+        {"kind": kind, "count": count, "is_masked": actions[kind] == "mask"} for kind, count in sorted(counts.items())
+    ]
 
 
 def _measures(cleaned: Sequence[kernel.Cleaned]) -> dict[str, pa.Array]:
@@ -280,6 +286,72 @@ def _foreign_line_shares(texts: Sequence[str], languages: Sequence[str], engine:
     return [part / whole if whole else None for part, whole in zip(foreign, judged, strict=True)]
 
 
+def mend_pairs(pairs: DataFrame, settings: CleanSettings, resources: Resources) -> DataFrame:
+    """Mend the characters of instructions, conversations and answers, and treat personal data in them.
+
+    Input columns: DOCUMENTS and CLEAN, rejected_for, detail; rows that hold their instruction.
+    Output columns: the same; personal_data and mended_lines tell of all the row's texts, each counted once.
+    """
+    if settings.pairs == "pass":
+        return pairs
+    plan = PersonalDataPlan(settings.pii.actions(), resources.cleaning.phone_words, resources.cleaning.regions)
+    mended = pairs.mapInArrow(partial(_mend_batches, plan=plan, order=pairs.columns), pairs.schema)
+    is_empty = ~(F.col("text").rlike(r"(?U)\S") & F.col("instruction").rlike(r"(?U)\S"))
+    note = F.lit("nothing is left of the instruction or the answer without characters that carry no text")
+    return flag(mended, is_empty, Reason.TOO_SHORT, note)
+
+
+def _mend_batches(
+    batches: Iterable[pa.RecordBatch], plan: PersonalDataPlan, order: list[str]
+) -> Iterator[pa.RecordBatch]:
+    names = ("title", "text", "instruction", "language", "instruction_language", "messages")
+    for batch in batches:
+        rows = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
+        pairs = [_mended_pair(plan, *row) for row in rows]
+        columns = {
+            name: pa.array([pair[name] for pair in pairs], batch.schema.field(name).type)
+            for name in ("title", "text", "instruction", "messages", "mended_lines", "personal_data")
+        }
+        columns["text_chars"] = pa.array([len(pair["text"]) for pair in pairs], pa.int32())
+        yield with_columns(batch, columns, order)
+
+
+def _mended_pair(
+    plan: PersonalDataPlan,
+    title: str | None,
+    text: str,
+    instruction: str,
+    language: str,
+    instruction_language: str | None,
+    messages: list[dict[str, str]] | None,
+) -> dict[str, Any]:
+    asked_in = instruction_language or language
+    # What stands in two columns is told of once; the conversation ends with instruction and answer.
+    told: dict[tuple[str, str], kernel.Mended] = {}
+
+    def mend(value: str, code: str) -> str:
+        if (value, code) not in told:
+            told[value, code] = kernel.mend(value, code, plan)
+        return told[value, code].text
+
+    pair: dict[str, Any] = {
+        "title": None if title is None else mend(title, asked_in),
+        "text": mend(text, language),
+        "instruction": mend(instruction, asked_in),
+        "messages": messages
+        and [
+            each | {"content": mend(each["content"], language if each["role"] == "assistant" else asked_in)}
+            for each in messages
+        ],
+        "mended_lines": sum(each.mended_lines for each in told.values()),
+    }
+    counts = Counter[Kind]()
+    for each in told.values():
+        counts.update(each.personal_data)
+    pair["personal_data"] = _found(counts, dict(plan.actions))
+    return pair
+
+
 STAGE = Stage(
     name="clean",
     settings=CleanSettings,
@@ -290,4 +362,5 @@ STAGE = Stage(
     labels=("document_identifier",),
     rules=rules,
     of_pairs=no_columns,
+    treat_pairs=mend_pairs,
 )

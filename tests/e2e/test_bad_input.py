@@ -4,10 +4,11 @@ import bz2
 import gzip
 import json
 import random
-import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,6 +53,12 @@ def corpus(folder: Path, *lines: str) -> None:
 
 def zstd(content: bytes) -> bytes:
     return pa.compress(content, codec="zstd", asbytes=True)
+
+
+def records(name: str) -> list[dict[str, str]]:
+    """Return records whose texts no packer makes much smaller."""
+    randomness = random.Random(name)
+    return [{"url": f"{name}/{number}", "text": randomness.randbytes(300).hex()} for number in range(1_200)]
 
 
 def refused(capsys, *arguments) -> str:
@@ -101,13 +108,6 @@ class TestRun:
         assert "catalan" in err
         assert "cat_Latn" in err
 
-    def test_parquet_cut_in_half(self, capsys, tmp_path):
-        shutil.copytree(Path(__file__).parents[2] / "data" / "demo" / "wikipedia" / "it", tmp_path / "corpus" / "it")
-        file = tmp_path / "corpus" / "it" / "train-00000.parquet"
-        file.write_bytes(file.read_bytes()[:3000])
-        err = self.run(capsys, tmp_path, write_recipe(tmp_path, "wikipedia-parquet", more=""))
-        assert "train-00000.parquet" in err
-
     def test_lake_that_cannot_be_written(self, capsys, tmp_path):
         corpus(tmp_path, json.dumps({"id": 1, "body": "x"}))
         (tmp_path / "lake").write_text("a file, no folder")
@@ -122,18 +122,61 @@ class TestRun:
         assert "make apertium" in err or "apt-get install" in err
         assert not (tmp_path / "lake" / "documents").exists()
 
-    @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("zst", zstd)])
-    def test_archive_cut_in_half(self, capsys, tmp_path, suffix, pack):
-        corpus(tmp_path)
-        (tmp_path / "corpus" / "a.jsonl").unlink()
-        texts = (random.Random(number).randbytes(300).hex() for number in range(4_000))
-        content = pack("".join(json.dumps({"id": text[:9], "body": text}) + "\n" for text in texts).encode())
-        (tmp_path / "corpus" / f"a.jsonl.{suffix}").write_bytes(content[: len(content) // 2])
-        err = self.run(capsys, tmp_path, write_recipe(tmp_path))
-        assert "Source own: " in err
-        assert "is damaged or cut off" in err
-        assert "Fetch it again" in err
-        assert len(err.splitlines()) == 1
+    def test_damaged_files_are_rejected_rows_and_mended_ones_bring_the_rest(self, tmp_path, spark):
+        """In one corpus archives and Parquet files that are cut off, and whole ones."""
+        folder = tmp_path / "corpus" / "ca"
+        folder.mkdir(parents=True)
+        whole = {}
+        packers = {
+            "a.jsonl.gz": gzip.compress,
+            "b.jsonl.bz2": partial(bz2.compress, compresslevel=1),
+            "c.jsonl.zst": zstd,
+        }
+        packers["d.jsonl.gz"] = gzip.compress
+        for name, pack in packers.items():
+            whole[name] = pack("".join(json.dumps(record) + "\n" for record in records(name)).encode())
+        pq.write_table(pa.Table.from_pylist(records("e.parquet")), folder / "e.parquet")
+        whole["e.parquet"] = (folder / "e.parquet").read_bytes()
+        for name, content in whole.items():
+            (folder / name).write_bytes(content if name.startswith("d") else content[: len(content) * 2 // 3])
+        recipe = write_recipe(tmp_path, "culturax", more="    language: cat_Latn\n    on_missing: remove")
+        command = ["run", "--recipe", str(recipe), "--lake", str(tmp_path / "lake"), "--stages", "..clean"]
+        lake = Lake(spark, str(tmp_path / "lake"))
+
+        def rows():
+            found = lake.read("documents").select("origin", "corpus_key", "rejected_for", "detail").collect()
+            assert not [finding for finding in check(lake) if finding.problem]
+            return [row for row in found if not row["rejected_for"]], [row for row in found if row["rejected_for"]]
+
+        assert main(command) == 0
+        alive, rejected = rows()
+        of_file = Counter(row["origin"] for row in alive)
+        assert of_file["ca/d.jsonl.gz"] == 1_200
+        assert all(500 < of_file[f"ca/{name}"] < 900 for name in whole if name[0] in "abc"), of_file
+        assert len({row["corpus_key"] for row in alive}) == len(alive) == of_file.total()
+        assert [row["rejected_for"] for row in rejected] == [["source.unreadable"]] * 4
+        details = sorted(row["detail"] for row in rejected)
+        for name, detail in zip(("a.jsonl.gz", "b.jsonl.bz2", "c.jsonl.zst"), details, strict=False):
+            place = f"ca/{name}, line {of_file[f'ca/{name}'] + 1}: the file is damaged or cut off after "
+            assert detail.startswith(place), detail
+        assert details[3].startswith("ca/e.parquet: the file is damaged or cut off (")
+        before = lake.read("documents").count()
+        assert main(command) == 0
+        assert lake.read("documents").count() == before, "files that did not change are not looked at again"
+
+        # One is cut off a little earlier: what it lost was read once, and is not taken out, as is no other document.
+        (folder / "a.jsonl.gz").write_bytes(whole["a.jsonl.gz"][: len(whole["a.jsonl.gz"]) // 2])
+        assert main(command) == 0
+        assert {row["corpus_key"] for row in rows()[0]} == {row["corpus_key"] for row in alive}
+
+        for name, content in whole.items():
+            (folder / name).write_bytes(content)
+        assert main(command) == 0
+        alive, rejected = rows()
+        assert Counter(row["origin"] for row in alive) == {f"ca/{name}": 1_200 for name in whole}
+        assert len({row["corpus_key"] for row in alive}) == len(alive)
+        # As other records that the corpus no longer holds.
+        assert rejected == []
 
     @pytest.mark.parametrize(
         ("table", "parts"),
@@ -213,15 +256,15 @@ class TestRun:
         of = {}
         for row in lake.read("documents").collect():
             of.setdefault(row["corpus_key"], []).append(*row["rejected_for"] or ["alive"])
-        unreadable = of.pop(None)
-        assert sorted(unreadable) == ["source.unreadable"] * len(unreadable)
+        # What is too large to be read has no key either.
+        no_key = of.pop(None)
+        assert sorted(no_key) == ["source.too_large", *["source.unreadable"] * (len(no_key) - 1)]
         assert of.pop("none") == ["source.missing_text"]
         assert of.pop("klingon") == ["source.unknown_language"]
         assert sorted(of.pop(good[1]["id"])) == ["alive", "source.duplicate_id"]
-        assert {*of} >= {"short", "nul", "nul in a text", "long", *(row["id"] for row in good[2:]), good[0]["id"]}
+        assert {*of} >= {"short", "nul", "nul in a text", *(row["id"] for row in good[2:]), good[0]["id"]}
         clean = {row["corpus_key"]: row["rejected_for"] for row in lake.read("clean").collect()}
         assert clean["short"] == clean["nul"] == ["clean.too_short"]
-        assert clean["long"] == ["clean.too_long"]
         assert not [row["id"] for row in good if clean[row["id"]]]
         alive = {row["corpus_key"] for row in lake.read("dedup").where("size(rejected_for) = 0").collect()}
         translated = {row["corpus_key"] for row in lake.read("translate").where("size(rejected_for) = 0").collect()}

@@ -53,6 +53,32 @@ def mixed(spark, tmp_path_factory):
     return Lake(spark, str(project / "lake")), outcome
 
 
+def test_a_recipe_of_pairs_alone_needs_no_engine_and_masks_what_it_says(spark, tmp_path):
+    stages = """
+name: alone
+sources: [{kind: flan, path: flan}]
+stages:
+  clean:
+  translate: {engine: {kind: apertium, prefix: /nowhere}}
+  instruct: {engine: {kind: openai, base_url: "http://127.0.0.1:9/v1", model: none}}
+  back_translate: {engine: {kind: apertium, prefix: /nowhere}}
+  screen:
+  pairs:
+"""
+    (tmp_path / "alone.yaml").write_text(stages, encoding="utf-8")
+    (tmp_path / "flan").mkdir()
+    record = {"inputs": "Who wrote this letter to me?", "targets": "Ask  ana@example.org.", "task_source": "Flan2021"}
+    (tmp_path / "flan" / "a.jsonl").write_text(json.dumps(record), encoding="utf-8")
+
+    run_recipe(spark, tmp_path / "alone.yaml", tmp_path / "lake")
+
+    lake = Lake(spark, str(tmp_path / "lake"))
+    assert [finding for finding in check(lake) if finding.problem] == []
+    (pair,) = lake.read("pairs").collect()
+    assert (pair["instruction"], pair["output"]) == (record["inputs"], "Ask  [email].")
+    assert pair["source_metadata"] == {"task_source": "Flan2021"}
+
+
 def test_rows_that_hold_their_instruction_pass_untouched_to_screen(mixed):
     lake, outcome = mixed
     given = F.col("instruction").isNotNull() & (F.size("rejected_for") == 0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udfs.json_lines import LineFormat, keys_of, parse_line, read_lines
-from udfs.records import UNLISTED_LANGUAGE, UNREADABLE, CorpusFile
+from udfs.records import UNLISTED_LANGUAGE, UNREADABLE, CorpusFile, Piece
 
 FILE = CorpusFile("u", "p", "ca/a.jsonl", "cat_Latn", "ca")
 MIXED = CorpusFile("m", "p", "m.jsonl")
@@ -19,7 +19,8 @@ WITH_LANGUAGE = LineFormat({"text": "text", "language": "lang"}, {"ca": "cat_Lat
 
 
 def parse(line: str | bytes, file: CorpusFile = FILE, form: LineFormat = FORM):
-    return parse_line(line.encode() if isinstance(line, str) else line, file, "here", form)
+    value = line.encode() if isinstance(line, str) else line
+    return parse_line(Piece(value, len(value), file.uri, 0, 7), file, form)
 
 
 def test_fields_are_found_by_name_and_path():
@@ -45,22 +46,22 @@ def test_byte_order_mark_and_line_end_are_no_part_of_the_record():
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('{"text": "a"', "here: not JSON: Expecting ',' delimiter, column 13"),
-        ("plain words", "here: not JSON: Expecting value, column 1"),
-        ('["text"]', "here: the line is a list, not an object"),
-        ("17", "here: the line is a number, not an object"),
-        ("null", "here: the line is null, not an object"),
-        ('{"text": 12}', "here: text is a number, not a string"),
-        ('{"text": 0.0}', "here: text is a number, not a string"),
-        ('{"text": true}', "here: text is true or false, not a string"),
-        ('{"text": ["a"]}', "here: text is a list, not a string"),
-        ('{"text": "a", "id": {"x": 1}}', "here: id is an object, not a string"),
-        ('{"text": "a", "meta": {"title": 3}}', "here: meta.title is a number, not a string"),
-        (b'{"text": "caf\xe9"}', "here: byte 14 is not UTF-8"),
-        ('{"text": "half \\ud83d of it"}', "here: text has half a surrogate pair at character 6"),
-        ("[" * 100_000, "here: not JSON that can be read"),
-        ('{"text": "a", "id": ' + "9" * 5_000 + "}", "here: not JSON that can be read"),
-        ("\x00\x00", "here: not JSON: Expecting value, column 1"),
+        ('{"text": "a"', "ca/a.jsonl, line 7: not JSON: Expecting ',' delimiter, column 13"),
+        ("plain words", "ca/a.jsonl, line 7: not JSON: Expecting value, column 1"),
+        ('["text"]', "ca/a.jsonl, line 7: the line is a list, not an object"),
+        ("17", "ca/a.jsonl, line 7: the line is a number, not an object"),
+        ("null", "ca/a.jsonl, line 7: the line is null, not an object"),
+        ('{"text": 12}', "ca/a.jsonl, line 7: text is a number, not a string"),
+        ('{"text": 0.0}', "ca/a.jsonl, line 7: text is a number, not a string"),
+        ('{"text": true}', "ca/a.jsonl, line 7: text is true or false, not a string"),
+        ('{"text": ["a"]}', "ca/a.jsonl, line 7: text is a list, not a string"),
+        ('{"text": "a", "id": {"x": 1}}', "ca/a.jsonl, line 7: id is an object, not a string"),
+        ('{"text": "a", "meta": {"title": 3}}', "ca/a.jsonl, line 7: meta.title is a number, not a string"),
+        (b'{"text": "caf\xe9"}', "ca/a.jsonl, line 7: byte 14 is not UTF-8"),
+        ('{"text": "half \\ud83d of it"}', "ca/a.jsonl, line 7: text has half a surrogate pair at character 6"),
+        ("[" * 100_000, "ca/a.jsonl, line 7: not JSON that can be read"),
+        ('{"text": "a", "id": ' + "9" * 5_000 + "}", "ca/a.jsonl, line 7: not JSON that can be read"),
+        ("\x00\x00", "ca/a.jsonl, line 7: not JSON: Expecting value, column 1"),
     ],
 )  # fmt: skip
 def test_unreadable_line_is_a_rejected_record_that_keeps_its_text(line, problem):
@@ -86,8 +87,8 @@ def test_nul_character_in_a_text_is_readable():
     ("line", "language", "reason", "detail"),
     [
         ('{"text": "a", "lang": "ca"}', "cat_Latn", None, None),
-        ('{"text": "a", "lang": "xx"}', None, UNLISTED_LANGUAGE, "here: lang is 'xx'"),
-        ('{"text": "a"}', None, UNLISTED_LANGUAGE, "here: lang is None"),
+        ('{"text": "a", "lang": "xx"}', None, UNLISTED_LANGUAGE, "m.jsonl, line 7: lang is 'xx'"),
+        ('{"text": "a"}', None, UNLISTED_LANGUAGE, "m.jsonl, line 7: lang is None"),
     ],
 )
 def test_language_of_the_record(line, language, reason, detail):
@@ -112,7 +113,12 @@ def test_lines_are_counted_by_file_and_part():
     def batch(*rows):
         values, paths, starts = zip(*rows, strict=True)
         return pa.RecordBatch.from_pydict(
-            {"value": list(values), "file_path": list(paths), "file_block_start": list(starts)}
+            {
+                "value": list(values),
+                "piece_bytes": [len(value) for value in values],
+                "file_path": list(paths),
+                "file_block_start": list(starts),
+            }
         )
 
     batches = [
@@ -133,6 +139,29 @@ def test_lines_are_counted_by_file_and_part():
         "m.jsonl, line 1",
         "m.jsonl, line 1 after byte 900",
     ]
+
+
+def test_what_the_corpus_says_besides_is_kept_as_text():
+    form = LineFormat(
+        {"text": "text"},
+        {},
+        metadata=(("warnings", "meta.warnings"), ("score", "meta.score"), ("hash", "hash"), ("kinds", "meta.kinds")),
+        counted=(("labels", "lines", "label"), ("others", "others", "label")),
+    )
+    said = {"warnings": ["tiny", "ẹ"], "score": 4063.18, "kinds": None}
+    lines = [{"label": "nl"}, {"label": "af", "prob": 1}, None, {"label": "af"}]
+    record = {"text": "a", "meta": said, "hash": "half \ud83d", "lines": lines, "others": "none"}
+
+    found = parse(json.dumps(record), form=form)
+
+    assert json.loads(found.metadata) == {
+        "warnings": '["tiny", "ẹ"]',
+        "score": "4063.18",
+        "hash": "half \ud83d",
+        "labels": '{"af": 2, "nl": 1, "null": 1}',
+    }
+    assert found.metadata.isascii(), "half of a pair has no UTF-8"
+    assert parse('{"text": "a"}', form=form).metadata is None
 
 
 def test_keys_of():

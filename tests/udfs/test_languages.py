@@ -12,7 +12,7 @@ from udfs.languages import LanguageTable, UnknownLanguageError
 CSV = (Path(__file__).resolve().parents[2] / "conf" / "languages.csv").read_text(encoding="utf-8")
 ROWS = list(csv.DictReader(io.StringIO(CSV)))
 HEADER = CSV.splitlines()[0]
-GALICIAN = "glg_Latn,Galician,,Galego,glg,,Latn,gl glg,gl,gl,gl,gl,gl,,,glg_Latn,gl,glg_Latn,gl,3,SVO,none"
+GALICIAN = "glg_Latn,Galician,,Galego,glg,,Latn,gl glg,gl,gl,gl,gl,gl,,,glg,glg_Latn,gl,glg_Latn,gl,3,SVO,none"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,11 @@ def test_labels_are_those_of_the_installed_py3langid(table):
         ("mni", "wikipedia", "mni_Mtei"),
         ("sat_Beng", "nllb", "sat_Olck"),
         ("fil", "madlad", "tgl_Latn"),
+        ("fil", "mc4", "tgl_Latn"),
+        ("ak", "xp3", "aka_Latn"),
+        ("diq", "oscar2019", "diq_Latn"),
+        ("zho", "cld2", "zho_Hans"),
+        ("blu", "cld2", "hmn_Latn"),
         ("cmn_Hani", "glotlid", "zho_Hans"),
         ("gug_Latn", "glotlid", "grn_Latn"),
         ("yor", "iso639_3", "yor_Latn"),
@@ -97,6 +102,8 @@ def test_labels_are_those_of_the_installed_py3langid(table):
         ("zh-Latn", "mc4", "zho_Latn"),
         ("cmn", "iso639_3", "zho_Hans"),
         ("chinese", "wikihow", "zho_Hans"),
+        ("zh.wikihow.com", "wikihow", "zho_Hans"),
+        ("www.wikihow.com.tr", "wikihow", "tur_Latn"),
         ("yue_Hani", "glotlid", "yue_Hant"),
         ("zh-min-nan", "wikipedia", "nan_Latn"),
         ("zh-classical", "wikipedia", "lzh_Hani"),
@@ -109,6 +116,7 @@ def test_labels_are_those_of_the_installed_py3langid(table):
         # Kurdish, Persian, Arabic.
         ("ku", "cc100", "kmr_Latn"),
         ("kur", "iso639_3", "kmr_Latn"),
+        ("kur", "cld2", "kmr_Latn"),
         ("ckb", "madlad", "ckb_Arab"),
         ("fas", "iso639_3", "pes_Arab"),
         ("prs", "madlad", "prs_Arab"),
@@ -198,6 +206,9 @@ def test_a_script_is_never_left_out_of_a_tag(table, tag):
         ("Panjabi", "pan_Guru"),
         ("Deutsch", "deu_Latn"),
         ("Zhuang", "zyb_Latn"),
+        ("Farsi", "pes_Arab"),
+        ("bangla", "ben_Beng"),
+        ("Traditional Chinese", "zho_Hant"),
     ],
 )
 def test_languages_are_found_by_name(table, name, language):

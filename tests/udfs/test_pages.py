@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.pages import PageRules, is_redirect, page_url, pages_to_text, parse_piece, read_pages
+from udfs.pages import (
+    KINDS_LEFT_OUT,
+    LEFT_OUT,
+    PageRules,
+    is_redirect,
+    page_url,
+    pages_to_text,
+    parse_piece,
+    read_pages,
+)
 from udfs.records import RECORD_FIELDS, UNREADABLE, CorpusFile
 from udfs.wikitext import read_wikitext
 
@@ -37,6 +46,7 @@ def test_article_gives_its_fields():
         "date": "2020-01-02T03:04:05Z",
         "title": "Río & mar",
         "text": "Una ''estrella''.",
+        "metadata": '{"revision_id": "9"}',
     }
 
 
@@ -107,10 +117,7 @@ def test_page_that_is_too_large_is_rejected_and_keeps_its_start():
     (found,) = parse_piece(page(text="x" * 5_000).encode()[:200], FILE, 900, 5_400)
 
     assert found.reason == "source.too_large"
-    assert (
-        found.detail
-        == "eswiki.xml, after byte 900: page 'Sol': 5,400 bytes up to the next </page>, more than max_page_bytes"
-    )
+    assert found.detail == "eswiki.xml, after byte 900: page 'Sol': 5,400 bytes, more than max_record_bytes"
     assert found.text.startswith("<page><title>Sol</title>")
 
 
@@ -181,6 +188,26 @@ def test_dump_that_was_cut_between_two_pages_is_told(pieces, is_cut):
         ]
         cut = "eswiki.xml: the dump was cut off: it ends between two pages, without </mediawiki>"
         assert (cut in found) is is_cut
+
+
+def test_pages_that_are_no_articles_are_counted_by_kind():
+    other = CorpusFile("u2", "p2", "frwiki.xml", "fra_Latn", "fr")
+    redirect = page(extra='<redirect title="Luna" />').encode()
+    pages = [page().encode(), page(ns="1").encode(), page(ns="14").encode(), redirect, page(model="css").encode(), END]
+    old = [page(text="#REDIRECCIÓN [[Luna]]").encode(), redirect, END]
+    batch = pieces_of((FILE.uri, 0, pages), ("u2", 0, old))
+
+    (found,) = read_pages([batch], {FILE.uri: FILE, "u2": other})
+
+    rows = [row for row in found.to_pylist() if row["reason"] == LEFT_OUT]
+    assert [(row["language"], row["subsource"], row["identity"]) for row in rows] == [
+        ("fra_Latn", "redirect", "2"),
+        ("spa_Latn", "not_wikitext", "1"),
+        ("spa_Latn", "other_namespace", "2"),
+        ("spa_Latn", "redirect", "1"),
+    ]
+    assert {row["subsource"] for row in rows} == KINDS_LEFT_OUT.keys()
+    assert [row["corpus_key"] for row in found.to_pylist() if row["reason"] is None] == ["es:7"]
 
 
 def test_parts_before_the_last_need_no_end():

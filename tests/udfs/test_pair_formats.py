@@ -10,29 +10,28 @@ from pathlib import Path
 
 import pytest
 
-from udfs.language_names import ALIASES, by_names
 from udfs.languages import LanguageTable
 from udfs.pairs.lines import parse_line
 from udfs.pairs.oasst import OasstFormat, tree_records
 from udfs.pairs.task_files import TaskFormat, parse_task
 from udfs.pairs.tasks import FlanFormat, InstructionFormat, Xp3Format
 from udfs.pairs.wikihow import Step, WikiHowFormat, render
-from udfs.records import MIXED_LANGUAGE, CorpusFile
+from udfs.records import MIXED_LANGUAGE, CorpusFile, Piece, to_metadata
 from udfs.sampling import document_id, position
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "pairs"
 TABLE = LanguageTable.from_csv((ROOT / "conf" / "languages.csv").read_text(encoding="utf-8"))
-CODES = by_names(TABLE) | TABLE.by_codes("wikipedia")
+CODES = TABLE.by_codes("name") | TABLE.by_codes("bcp47") | TABLE.by_codes("wikihow")
 WIKIHOW = WikiHowFormat("wikihow", 0, CODES, {"eng_Latn": "How to"})
 
 
 def oasst(answers="best", max_level=None, states=("ready_for_export",), synthetic=True, review=False):
-    return OasstFormat(TABLE.by_codes("wikipedia"), answers, max_level, states, synthetic, review)
+    return OasstFormat(TABLE, answers, max_level, states, synthetic, review)
 
 
 def task_format(seed=None, translation=200, other=500, outputs=None, max_file=2**20, max_record=2**16):
-    return TaskFormat("ni", seed, translation, other, by_names(TABLE), outputs or {}, max_file, max_record)
+    return TaskFormat("ni", seed, translation, other, TABLE.by_codes("name"), outputs or {}, max_file, max_record)
 
 
 def file_of(name, language=None):
@@ -41,7 +40,8 @@ def file_of(name, language=None):
 
 def parse(form, record, name="a.jsonl", language=None):
     line = record if isinstance(record, bytes) else json.dumps(record).encode()
-    return parse_line(line, len(line), file_of(name, language), f"{name}, line 1", form)
+    file = file_of(name, language)
+    return parse_line(Piece(line, len(line), file.uri, 0, 1), file, form)
 
 
 def lines_of(path):
@@ -51,15 +51,6 @@ def lines_of(path):
 
 def problems(records):
     return [(each.reason, each.detail) for each in records if each.reason]
-
-
-# Names -----------------------------------------------------------------------------------------------------------
-
-
-def test_every_name_means_a_row_of_the_table():
-    assert {code for code in ALIASES.values() if code not in TABLE} == set()
-    assert (CODES["english"], CODES["chinese"], CODES["somali"]) == ("eng_Latn", "zho_Hans", "som_Latn")
-    assert "kurdish" not in CODES, "it is written in two scripts"
 
 
 # WikiHow ---------------------------------------------------------------------------------------------------------
@@ -136,6 +127,7 @@ def test_the_site_says_the_language():
         ("www.wikihow.com.tr", "tur_Latn"),
         ("ko.wikihow.com", "kor_Hang"),
         ("www.wikihow.jp", "jpn_Jpan"),
+        ("fa.wikihow.com", "pes_Arab"),  # not among WikiLingua's
     ):
         assert parse(WIKIHOW, ARTICLE | {"url": f"https://{site}/a"})[0].language == language
 
@@ -164,8 +156,9 @@ def test_a_broken_line_is_rejected_with_its_place_and_text(line, problem):
 
 def test_xp3_with_a_language_field():
     form = Xp3Format({"fra_Latn": "fra_Latn"}, MIXED_LANGUAGE)
-    record = {"inputs": "Q", "targets": "R", "language": "fra_Latn", "dataset": "xnli"}
+    record = {"inputs": "Q", "targets": "R", "language": "fra_Latn", "dataset": "xnli", "config": "fr", "template": "t"}
     (row,) = parse(form, record)
+    assert row.metadata == to_metadata({"config": "fr", "template": "t"})
     assert (row.language, row.instruction, row.text, row.subsource) == ("fra_Latn", "Q", "R", "xnli")
     assert row.instruction_language == MIXED_LANGUAGE
     assert problems(parse(form, record | {"language": "xx"})) == [
@@ -188,6 +181,8 @@ def test_xp3_with_a_language_field():
 def test_the_part_of_flan(record, name, part):
     (row,) = parse(FlanFormat("{rationale} {target}"), {"inputs": "a", "targets": "b"} | record, name)
     assert row.subsource == part
+    said = {key.lstrip("_"): value for key, value in record.items() if key.endswith(("source", "dataset"))}
+    assert row.metadata == to_metadata(said)
 
 
 def test_tulus_messages_end_with_the_last_answer():
@@ -327,10 +322,11 @@ def test_flat_messages_give_the_pairs_of_their_tree():
             yield from flat(reply, each["message_id"])
 
     file = file_of("a.jsonl")
-    common = {"is_message": True, "value_bytes": 1, "file_path": file.uri}
+    common = {"is_message": True, "file_path": file.uri, "file_block_start": 0}
     lines = [
-        common | {"value": json.dumps(each).encode(), "where": f"line {number}"}
+        common | {"value": value, "piece_bytes": len(value), "number": number}
         for number, each in enumerate(flat(TREE["prompt"]))
+        for value in [json.dumps(each).encode()]
     ]
     expected = [(row.corpus_key, row.instruction, row.text, row.messages) for row in parse(oasst("all"), TREE)]
     for order in (lines, lines[::-1]):
@@ -338,7 +334,7 @@ def test_flat_messages_give_the_pairs_of_their_tree():
         assert sorted((row.corpus_key, row.instruction, row.text, row.messages) for row in found) == sorted(expected)
     orphans = list(tree_records(lines[1:], {file.uri: file}, oasst("all")))
     assert [row.reason for row in orphans] == ["source.unreadable"] * 4, "those whose parent is the missing first one"
-    assert orphans[0].detail == "line 1, message b: parent_id 'a' is no message of its tree"
+    assert orphans[0].detail == "a.jsonl, line 1, message b: parent_id 'a' is no message of its tree"
 
 
 # Super-NaturalInstructions ------------------------------------------------------------------------------------
@@ -371,6 +367,7 @@ def test_an_instance_is_a_pair():
     assert (row.instruction, row.text) == ("Name the currency.\n\nin 0", "out 0")
     assert (row.language, row.instruction_language) == ("spa_Latn", "eng_Latn")
     assert (row.corpus_key, row.subsource, row.license) == ("task1_x:t-0", "task1_x", "CC BY 4.0")
+    assert row.metadata == to_metadata({"categories": ["Misc."]})
     (mixed,) = tasks(task(*instances(1), Input_language=["Spanish"]))
     assert mixed.instruction_language == MIXED_LANGUAGE
     (several,) = tasks(task(*instances(1), Output_language=["Spanish", "French"]))
@@ -466,6 +463,7 @@ def test_a_long_instance_is_rejected_with_its_beginning():
     assert [row.corpus_key for row in rows if not row.reason] == ["task1_x:t-0", "task1_x:t-1"]
     (row,) = [row for row in rows if row.reason]
     assert len(row.text) == 1_000
-    assert "instance 2: a record of 100" in row.detail
+    assert row.reason == "source.too_large"
+    assert "instance 2: 100,066 characters, more than max_record_bytes" in row.detail
     packed = gzip.compress(task(long) + b" " * 2**21)
     assert problems(tasks(packed, "a.json.gz"))[-1][1].endswith("the file is larger than max_file_bytes")

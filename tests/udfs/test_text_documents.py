@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from udfs.records import MAX_RECORD_BYTES, CorpusFile
-from udfs.text_documents import parse_document, read_text_documents
+from udfs.records import CorpusFile
+from udfs.text_documents import read_text_documents
 
 FILE = CorpusFile("file:/c/am.txt", "file:/c/am.txt", "am.txt", "amh_Ethi", "am")
 
@@ -12,6 +12,7 @@ def read(*pieces, start=0):
     batch = pa.record_batch(
         {
             "value": pa.array(pieces, pa.binary()),
+            "piece_bytes": pa.array(map(len, pieces), pa.int64()),
             "file_path": [FILE.uri] * len(pieces),
             "file_block_start": pa.array([start] * len(pieces), pa.int64()),
         }
@@ -38,15 +39,3 @@ def test_wrong_bytes_are_rejected_with_their_place():
         ("last", None),
     ]
     assert rows[1]["detail"] == "am.txt, document 3 after byte 4096: byte 4 is not UTF-8"
-
-
-def test_longest_document_and_one_byte_more():
-    whole = parse_document(b"a" * MAX_RECORD_BYTES, FILE, "here")
-    longer = parse_document(b"a" * (MAX_RECORD_BYTES + 1), FILE, "here")
-
-    assert whole.reason is None
-    assert (longer.reason, longer.text, longer.detail) == (
-        "source.too_large",
-        "a" * 1000,
-        "here: longer than 16,777,216 bytes",
-    )

@@ -12,11 +12,12 @@ import pytest
 pytest.importorskip("fastwarc")
 pytest.importorskip("resiliparse")
 
-from udfs.records import MAX_RECORD_BYTES, CorpusFile
+from udfs.records import CorpusFile, Piece
 from udfs.warc import RECORD_START, ArchiveFormat, html_to_text, parse_record
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "web" / "warc"
-FORM = ArchiveFormat({"yor": "yor_Latn", "eng": "eng_Latn"})
+MAX_BYTES = 1_000_000
+FORM = ArchiveFormat({"yor": "yor_Latn", "eng": "eng_Latn"}, MAX_BYTES)
 WARC = CorpusFile("u", "p", "a.warc.gz", "eng_Latn")
 WET = CorpusFile("u", "p", "a.warc.wet.gz")
 HTML = b"<html><body><p>Good day.</p></body></html>"
@@ -39,8 +40,8 @@ def record(block, kind="response", length=None, **headers):
     return f"WARC/1.0\r\n{text}\r\n".encode() + block
 
 
-def parse(piece, file=WARC):
-    return parse_record(piece, file, f"{file.origin}, record 7", FORM)
+def parse(value, file=WARC, size=None):
+    return parse_record(Piece(value, size or len(value), file.uri, 0, 7), file, FORM)
 
 
 @pytest.mark.parametrize(("name", "pages", "others"), [("dolma-sample-0000", 22, 26), ("jwarc-cc", 1, 0)])
@@ -90,12 +91,11 @@ def test_texts_of_wet_files_are_taken_as_they_are():
             "source.unknown_language",
             "WARC-Identified-Content-Language is 'tlh'",
         ),
-        (record(http(b"x" * (MAX_RECORD_BYTES + 1))), WARC, "source.too_large", "longer than 16,777,216 bytes"),
         (
-            record(http(gzip.compress(b"x" * (MAX_RECORD_BYTES + 1)), kind="text/html\r\nContent-Encoding: gzip")),
+            record(http(gzip.compress(b"x" * (MAX_BYTES + 1)), kind="text/html\r\nContent-Encoding: gzip")),
             WARC,
             "source.too_large",
-            "longer than 16,777,216 bytes",
+            "1,000,001 bytes, more than max_record_bytes",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -109,6 +109,13 @@ def test_what_is_no_page_says_why_and_where(piece, file, reason, words):
         assert words in found.detail
         # A page that cannot be read does not stand in the place of one that can.
         assert found.corpus_key is None
+
+
+def test_a_page_that_is_too_large_says_its_address():
+    found = parse(record(http(b"x" * MAX_BYTES), length=10**9)[:60_000], size=10**9)
+
+    assert (found.reason, found.url, found.text) == ("source.too_large", "http://a/", "x" * 1_000)
+    assert found.detail == "a.warc.gz, record 7: 1,000,000,000 bytes, more than max_record_bytes"
 
 
 @pytest.mark.parametrize("kind", ["request", "metadata", "warcinfo", "resource", "revisit"])

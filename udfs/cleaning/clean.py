@@ -87,6 +87,28 @@ def clean_title(title: str | None, language: str, personal: PersonalDataPlan) ->
     return personal_data.treat(mended, personal, language)[0] or None
 
 
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A text of a pair whose characters were mended, and in which personal data was treated."""
+
+    text: str
+    mended_lines: int
+    personal_data: dict[Kind, int]
+
+
+def mend(text: str, language: str, personal: PersonalDataPlan) -> Mended:
+    """Mend, normalise and mask a text whose lines and layout are meant: an instruction, an answer.
+
+    Args:
+        text: any text.
+        language: GlotLID code of the language it is said to be in.
+        personal: which personal data is counted and masked.
+    """
+    mended, lines = repair(text, keeps_layout=True)
+    masked, found = personal_data.treat(mended, personal, language)
+    return Mended(masked, lines, found)
+
+
 def _repeated_share(text: SplitText) -> float:
     seen: set[str] = set()
     repeated = 0

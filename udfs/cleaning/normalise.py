@@ -57,22 +57,26 @@ _ENCODING: Final = ftfy.TextFixerConfig(
 _ROUNDS: Final = 6
 
 
-def normalise(text: str) -> str:
+def normalise(text: str, keeps_layout: bool = False) -> str:
     """Return ``text`` in NFC, one kind of line end and blank, and without characters that carry no text.
 
     Runs of blanks become one space, blanks at line ends go, more than one empty line becomes one, HTML entities
     become what they stand for, Arabic presentation forms become letters. Doing it twice is doing it once.
+
+    Args:
+        text: any text.
+        keeps_layout: leave blanks, empty lines and HTML entities as they are: the text may be code, a table, or about
+            them.
     """
+    if keeps_layout:
+        return _composed(_LINE_ENDS.sub("\n", text))
     if "&" in text:
         if any(end in text for end in _ODD_LINE_ENDS):
             text = _LINE_ENDS.sub("\n", text)
         text = _unescape(text)
     text = text.replace("\r\n", "\n").replace("\xa0", " ").replace("\t", " ")
     if _ODD.search(text):
-        text = _LINE_ENDS.sub("\n", text)
-        text = _PRESENTATION_FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-        text = unicodedata.normalize("NFC", _DROPPED.sub("", text))
-        text = _INVISIBLE_LINE.sub("", _BLANKS.sub(" ", text))
+        text = _INVISIBLE_LINE.sub("", _BLANKS.sub(" ", _composed(_LINE_ENDS.sub("\n", text))))
     else:
         text = unicodedata.normalize("NFC", text)
         while "  " in text:
@@ -83,22 +87,31 @@ def normalise(text: str) -> str:
     return text.strip()
 
 
-def repair(text: str) -> tuple[str, int]:
+def _composed(text: str) -> str:
+    text = _PRESENTATION_FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    return unicodedata.normalize("NFC", _DROPPED.sub("", text))
+
+
+def repair(text: str, keeps_layout: bool = False) -> tuple[str, int]:
     """Mend what was decoded with a wrong table, and normalise (ftfy: Speer 2019).
+
+    Args:
+        text: any text.
+        keeps_layout: see ``normalise``.
 
     Returns:
         The normalised text, and in how many of its lines the encoding was mended. Doing it twice is doing it once.
     """
-    result, mended = _round(text)
+    result, mended = _round(text, keeps_layout)
     # Blanks of ASCII are alike in all tables; what else was changed can have made a fault plain.
     if result.isascii() or (not mended and (result == text or _without_blanks(result) == _without_blanks(text))):
         return result, mended
     for _ in range(_ROUNDS):
-        again, more = _round(result)
+        again, more = _round(result, keeps_layout)
         if again == result:
             return result, mended
         result, mended = again, max(mended, more)
-    return normalise(text), 0
+    return normalise(text, keeps_layout), 0
 
 
 def _without_surrogates(text: str) -> str:
@@ -130,16 +143,16 @@ def _plain(entity: re.Match[str]) -> str:
     return html.unescape(entity[0]) if known else entity[0]
 
 
-def _round(text: str) -> tuple[str, int]:
+def _round(text: str, keeps_layout: bool) -> tuple[str, int]:
     if text.isascii():
-        return normalise(text), 0
+        return normalise(text, keeps_layout), 0
     text = _without_surrogates(text)
     if any(end in text for end in _ODD_LINE_ENDS):
         text = _SURE_LINE_ENDS.sub("\n", text)
     if not is_bad(text):
-        return normalise(text), 0
+        return normalise(text, keeps_layout), 0
     # A line at a time: a page's parts may have gone through different tables.
     lines = text.split("\n")
     fixed = [ftfy.fix_encoding(line, _ENCODING) if is_bad(line) else line for line in lines]
     mended = sum(old != new for old, new in zip(lines, fixed, strict=True))
-    return normalise("\n".join(fixed)), mended
+    return normalise("\n".join(fixed), keeps_layout), mended

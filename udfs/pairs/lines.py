@@ -9,10 +9,19 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 
 from udfs.json_lines import UnreadableLine, kind_of, lone_surrogate
-from udfs.records import UNLISTED_LANGUAGE, UNREADABLE, CorpusFile, Record, decode, pieces, place, record_batch
+from udfs.records import (
+    UNLISTED_LANGUAGE,
+    UNREADABLE,
+    CorpusFile,
+    Piece,
+    Record,
+    decode,
+    numbered_pieces,
+    place,
+    record_batch,
+    too_large,
+)
 
-BEGINNING_BYTES: Final = 1_000
-"""So much is kept of a record that is too long."""
 USER: Final = "user"
 ASSISTANT: Final = "assistant"
 
@@ -44,29 +53,23 @@ def read_pairs(
     """Turn lines into records.
 
     Args:
-        batches: value (binary), a line, or the beginning of one that is too long; value_bytes, the bytes of the whole
-            line; file_path; file_block_start (bytes). Lines of a file in its order.
+        batches: lines, as ``numbered_pieces`` takes them.
         files: the files by their address.
         form: how the corpus writes pairs.
 
     Yields:
         Batches of ``RECORD_FIELDS``; a row for a line that cannot be used, none for a blank one.
     """
-    part, line = None, 0
-    for batch in batches:
-        records: list[Record] = []
-        for (value, address, start), size in zip(pieces(batch), batch.column("value_bytes").to_pylist(), strict=True):
-            part, line = (address, start), line + 1 if part == (address, start) else 1
-            if value.strip():
-                records += parse_line(value, size, files[address], place(files[address], start, line), form)
-        yield record_batch(records)
+    for lines in numbered_pieces(batches):
+        yield record_batch(record for line in lines for record in parse_line(line, files[line.address], form))
 
 
-def parse_line(value: bytes, size: int, file: CorpusFile, where: str, form: PairFormat) -> list[Record]:
-    """Return the records on a line of ``size`` bytes, of which ``value`` may be the beginning alone."""
-    text, problem = decode(value.removeprefix(b"\xef\xbb\xbf"))
-    if size > len(value):
-        return [rejected(text, file, where, too_long(size))]
+def parse_line(line: Piece, file: CorpusFile, form: PairFormat) -> list[Record]:
+    """Return the records on a line."""
+    where = place(file, line.start, line.number)
+    if line.is_cut:
+        return [too_large(line.value, line.size, file, where)]
+    text, problem = decode(line.value.removeprefix(b"\xef\xbb\xbf"))
     if problem:
         return [rejected(text, file, where, problem)]
     try:
@@ -75,11 +78,6 @@ def parse_line(value: bytes, size: int, file: CorpusFile, where: str, form: Pair
         return [rejected(text, file, where, str(error), UNLISTED_LANGUAGE)]
     except UnreadableLine as error:
         return [rejected(text, file, where, str(error))]
-
-
-def too_long(size: int) -> str:
-    """Say that a record is too long to be read."""
-    return f"a record of {size:,} bytes, more than max_record_bytes; its beginning is kept"
 
 
 def rejected(text: str, file: CorpusFile, where: str, problem: str, reason: str = UNREADABLE) -> Record:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
 from udfs.json_lines import UnreadableLine, kind_of, load_object
+from udfs.languages import LanguageTable
 from udfs.pairs.lines import (
     ASSISTANT,
     USER,
@@ -24,10 +26,12 @@ from udfs.records import (
     MIXED_LANGUAGE,
     UNLISTED_LANGUAGE,
     CorpusFile,
+    Piece,
     Record,
-    pieces,
+    numbered_pieces,
     place,
     record_batch,
+    to_metadata,
 )
 
 READY: Final = "ready_for_export"
@@ -41,8 +45,8 @@ _MOST_LEVELS: Final = 200
 class OasstFormat:
     """Trees, one a line: an object with ``prompt``, or the first message itself, each with ``replies`` in it."""
 
-    languages: Mapping[str, str]
-    """GlotLID codes by the codes of the field ``lang``, without a region."""
+    languages: LanguageTable
+    """Knows the BCP 47 tags of the field ``lang``."""
     answers: Literal["best", "all"]
     """Whether a prompter's message gives a pair with its best answer or with each; all are followed further down."""
     max_level: int | None
@@ -93,7 +97,8 @@ class OasstFormat:
         if role == _PROMPTER and self.max_level is not None and level > self.max_level:
             return
         said = [*said, (_ROLES[role], text)]
-        language = file.language or self.languages.get(code.split("-")[0])
+        found = None if file.language else self.languages.find(code, "bcp47")
+        language = found.language if found else file.language
         if role == ASSISTANT and is_chosen:
             yield self._pair(message, said, code, language, prompter_language, file, where)
         kept = [reply for reply in replies if self._is_taken(reply)]
@@ -139,6 +144,9 @@ class OasstFormat:
             instruction=said[-2][1],
             instruction_language=None if prompter_language == language else prompter_language or MIXED_LANGUAGE,
             messages=conversation(said),
+            metadata=to_metadata(
+                {name: message.get(name) for name in ("message_tree_id", "rank", "labels", "model_name")}
+            ),
         )
 
     def _is_taken(self, message: Any) -> bool:
@@ -159,30 +167,27 @@ def flat_messages(batches: Iterable[pa.RecordBatch], files: Mapping[str, CorpusF
 
     Yields:
         Batches of tree (its id; the line's place for a line that is no message), is_message, value (binary),
-        value_bytes, file_path, where (the line's place).
+        piece_bytes, file_path, file_block_start, number (of the line).
     """
-    part, line = None, 0
-    for batch in batches:
-        rows: list[tuple[str, bool, bytes, int, str, str]] = []
-        for (value, address, start), size in zip(pieces(batch), batch.column("value_bytes").to_pylist(), strict=True):
-            part, line = (address, start), line + 1 if part == (address, start) else 1
-            if value.strip():
-                where = place(files[address], start, line)
-                tree = _tree_of(value, size)
-                rows.append((tree or where, tree is not None, value, size, address, where))
-        columns = list(zip(*rows, strict=True)) if rows else [()] * 6
-        kinds = (pa.string(), pa.bool_(), pa.binary(), pa.int64(), pa.string(), pa.string())
-        names = ["tree", "is_message", "value", "value_bytes", "file_path", "where"]
+    names = ["tree", "is_message", "value", "piece_bytes", "file_path", "file_block_start", "number"]
+    kinds = (pa.string(), pa.bool_(), pa.binary(), pa.int64(), pa.string(), pa.int64(), pa.int64())
+    for lines in numbered_pieces(batches):
+        rows: list[tuple[str, bool, bytes, int, str, int, int]] = []
+        for line in lines:
+            tree = _tree_of(line)
+            name = tree or place(files[line.address], line.start, line.number)
+            rows.append((name, tree is not None, line.value, line.size, line.address, line.start, line.number))
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         yield pa.RecordBatch.from_arrays(
             [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)], names=names
         )
 
 
-def _tree_of(value: bytes, size: int) -> str | None:
-    if size > len(value):
+def _tree_of(line: Piece) -> str | None:
+    if line.is_cut:
         return None
     try:
-        fields = load_object(value.decode("utf-8"))
+        fields = load_object(line.value.decode("utf-8"))
         needed_text(fields, "message_id")
         return needed_text(fields, "message_tree_id")
     except (UnicodeDecodeError, UnreadableLine):
@@ -195,8 +200,7 @@ def trees_of_messages(
     """Put messages together to trees, and turn them into records.
 
     Args:
-        batches: tree and messages, a list of structs of is_message, value, value_bytes, file_path and where: all of one
-            tree.
+        batches: tree and messages, a list of structs of what ``flat_messages`` yields beside it: all of one tree.
         files: the files by their address.
         form: how trees are read.
 
@@ -216,16 +220,18 @@ def tree_records(
     """Yield the records of one tree's messages; those that hang on no first message are rejected."""
     messages: dict[str, dict[str, Any]] = {}
     places: dict[str, tuple[CorpusFile, str]] = {}
-    for line in sorted(lines, key=lambda each: str(each["where"])):
+    place_in_corpus = itemgetter("file_path", "file_block_start", "number")
+    for line in sorted(lines, key=place_in_corpus):
         file = files[line["file_path"]]
+        piece = Piece(line["value"], line["piece_bytes"], *place_in_corpus(line))
         if not line["is_message"]:
-            yield from parse_line(line["value"], line["value_bytes"], file, line["where"], _NO_MESSAGE)
+            yield from parse_line(piece, file, _NO_MESSAGE)
             continue
-        message = load_object(line["value"].decode("utf-8"))
+        message = load_object(piece.value.decode("utf-8"))
         name = message["message_id"]
         if name not in messages:  # the same message may stand in two files
             messages[name] = message | {"replies": []}
-            places[name] = (file, line["where"])
+            places[name] = (file, place(file, piece.start, piece.number))
     roots = []
     for name, message in messages.items():
         parent = message.get("parent_id")

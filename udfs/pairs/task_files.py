@@ -17,8 +17,19 @@ from typing import Any, Final
 import pyarrow as pa
 
 from udfs.json_lines import UnreadableLine, kind_of, lone_surrogate
-from udfs.pairs.lines import BEGINNING_BYTES, key_of, needed_text, rejected, text_of, too_long
-from udfs.records import MIXED_LANGUAGE, UNLISTED_LANGUAGE, CorpusFile, Record, decode, record_batch
+from udfs.pairs.lines import key_of, needed_text, rejected, text_of
+from udfs.records import (
+    KEPT_CHARS,
+    MIXED_LANGUAGE,
+    TOO_LARGE,
+    UNLISTED_LANGUAGE,
+    UNREADABLE,
+    CorpusFile,
+    Record,
+    decode,
+    record_batch,
+    to_metadata,
+)
 from udfs.sampling import SEPARATOR, document_id, position
 
 _INSTANCES: Final = "Instances"
@@ -93,16 +104,16 @@ def parse_task(content: bytes, file: CorpusFile, form: TaskFormat) -> Iterator[R
         scan = _scan(text)
         task = _Task.of(scan.fields, file, form)
     except UnreadableLine as error:
-        yield rejected(text[:BEGINNING_BYTES], file, file.origin, problem or str(error))
+        yield rejected(text[:KEPT_CHARS], file, file.origin, problem or str(error))
         return
     if scan.instances is None:
-        yield rejected(text[:BEGINNING_BYTES], file, file.origin, problem or scan.problem or f"no list {_INSTANCES}")
+        yield rejected(text[:KEPT_CHARS], file, file.origin, problem or scan.problem or f"no list {_INSTANCES}")
         return
     items = _items(text, scan.instances, form.max_record_bytes)
     records = (_instance(value, number, task, file) for number, value in items)
     yield from _sampled(records, task, form)
     if problem or scan.problem:
-        yield rejected(text[-BEGINNING_BYTES:], file, f"{file.origin}, end", str(problem or scan.problem))
+        yield rejected(text[-KEPT_CHARS:], file, f"{file.origin}, end", str(problem or scan.problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,7 @@ class _Task:
     instruction_language: str | None
     url: str | None
     license: str | None
+    metadata: str | None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], file: CorpusFile, form: TaskFormat) -> _Task:
@@ -124,12 +136,12 @@ class _Task:
             raise UnreadableLine("there is no Definition")
         given = form.output_languages.get(name) or file.language
         named = _texts(fields, "Output_language")
-        outputs = {form.languages.get(each.strip().lower()) for each in named}
+        outputs = {form.languages.get(each.strip().casefold()) for each in named}
         own = next(iter(outputs)) if len(outputs) == 1 else None
         said = ", ".join(named) or "not there"
         language = given or own
         inputs = {
-            form.languages.get(each.strip().lower(), MIXED_LANGUAGE)
+            form.languages.get(each.strip().casefold(), MIXED_LANGUAGE)
             for key in ("Instruction_language", "Input_language")
             for each in _texts(fields, key)
         }
@@ -145,6 +157,7 @@ class _Task:
             spoken if spoken != language else None,
             next((each for each in _texts(fields, "URL") if "://" in each), None),
             ", ".join(licenses) or None,
+            to_metadata({name.lower(): fields.get(name) or None for name in ("Categories", "Domains", "Source")}),
         )
 
 
@@ -163,7 +176,7 @@ def _texts(fields: Mapping[str, Any], key: str) -> list[str]:
 def _instance(value: Any, number: int, task: _Task, file: CorpusFile) -> Record:
     where = f"{file.origin}, instance {number}"
     if isinstance(value, _Broken):
-        return rejected(value.text, file, where, value.problem)
+        return rejected(value.text, file, where, value.problem, value.reason)
     try:
         if not isinstance(value, dict):
             raise UnreadableLine(f"it is {kind_of(value)}, not an object")
@@ -191,11 +204,12 @@ def _instance(value: Any, number: int, task: _Task, file: CorpusFile) -> Record:
         instruction=f"{task.definition}\n\n{given}" if given else task.definition,
         instruction_language=task.instruction_language,
         license=task.license,
+        metadata=task.metadata,
     )
 
 
 def _beginning(value: Any) -> str:
-    return json.dumps(value)[:BEGINNING_BYTES]
+    return json.dumps(value)[:KEPT_CHARS]
 
 
 def _sampled(records: Iterable[Record], task: _Task, form: TaskFormat) -> Iterator[Record]:
@@ -228,6 +242,7 @@ def _sampled(records: Iterable[Record], task: _Task, form: TaskFormat) -> Iterat
 class _Broken:
     text: str
     problem: str
+    reason: str = UNREADABLE
 
 
 def _scan(text: str) -> Scan:
@@ -279,8 +294,9 @@ def _items(text: str, at: int, max_chars: int) -> Iterator[tuple[int, Any]]:
     for value, start, end in _walk_items(text, at):
         if value is not _END:
             number += 1
+            problem = f"{end - start:,} characters, more than max_record_bytes"
             is_long = end - start > max_chars
-            yield number, _Broken(text[start : start + BEGINNING_BYTES], too_long(end - start)) if is_long else value
+            yield number, _Broken(text[start : start + KEPT_CHARS], problem, TOO_LARGE) if is_long else value
 
 
 _END: Final = object()
@@ -299,14 +315,14 @@ def _walk_items(text: str, at: int) -> Iterator[tuple[Any, int, int]]:
         except (ValueError, RecursionError) as error:
             found = _BETWEEN.search(text, at)
             end = found.start() + 1 if found else len(text)
-            value = _Broken(text[at : min(end, at + BEGINNING_BYTES)], f"not JSON: {error}")
+            value = _Broken(text[at : min(end, at + KEPT_CHARS)], f"not JSON: {error}")
         yield value, at, end
         at = _skip(text, end)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)
         elif at < len(text) and text[at] != "]":
             found = _BETWEEN.search(text, at)
-            yield _Broken(text[at : at + BEGINNING_BYTES], "no comma between two instances"), at, at
+            yield _Broken(text[at : at + KEPT_CHARS], "no comma between two instances"), at, at
             at = found.end() if found else len(text)
     end = min(at + 1, len(text))
     yield _END, end, end
@@ -320,7 +336,7 @@ def _unzipped(content: bytes, max_bytes: int) -> tuple[bytes, str | None]:
             while part := stream.read1(_PART_BYTES):
                 found += part
                 if len(found) > max_bytes:
-                    return bytes(found[:BEGINNING_BYTES]), "the file is larger than max_file_bytes"
+                    return bytes(found[:KEPT_CHARS]), "the file is larger than max_file_bytes"
     except EOFError:
         problem = "the gzip file is cut off"
     except (OSError, zlib.error) as error:

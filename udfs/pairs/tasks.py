@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from udfs.json_lines import UnreadableLine, kind_of, load_object
 from udfs.pairs.lines import ASSISTANT, USER, UnlistedLanguage, conversation, key_of, needed_text, text_of
-from udfs.records import CorpusFile, Record
+from udfs.records import CorpusFile, Record, to_metadata
 
 _ROLES: Final = frozenset({"system", USER, ASSISTANT})
 # "cot" as a word of a name: flan_v2_cot, cot_gsm8k, data/cot/x.jsonl.
 _CHAIN_OF_THOUGHT: Final = re.compile(r"(?<![a-z])cot(?![a-z])")
+# FLAN's own names, and those of its copies.
+_ABOUT_TASK: Final = ("task_source", "_task_source", "template_type", "_template_type", "dataset")
 COT: Final = "cot"
 MAIN: Final = "main"
 
@@ -45,6 +47,7 @@ class Xp3Format:
             text=needed_text(fields, "targets"),
             instruction=needed_text(fields, "inputs"),
             instruction_language=self.instruction_language,
+            metadata=to_metadata({name: fields.get(name) for name in ("config", "split", "template")}),
         )
 
 
@@ -78,6 +81,7 @@ class FlanFormat:
         else:
             record.instruction, record.text = needed_text(fields, "inputs"), needed_text(fields, "targets")
         record.subsource = _part(fields, file)
+        record.metadata = to_metadata({name.lstrip("_"): fields[name] for name in _ABOUT_TASK if name in fields})
         yield record
 
 

@@ -12,15 +12,6 @@ from udfs.pairs.lines import UnlistedLanguage, key_of, needed_text, text_of
 from udfs.records import CorpusFile, Record
 from udfs.sampling import SEPARATOR, document_id, position
 
-# WikiHow's sites: <code>.wikihow.com, and domains of their own.
-_SITES: Final = {
-    "www.wikihow.com": "en",
-    "www.wikihow.cz": "cs",
-    "www.wikihow.it": "it",
-    "www.wikihow.jp": "ja",
-    "www.wikihow.com.tr": "tr",
-    "www.wikihow.vn": "vi",
-}
 _HALF: Final = 0.5
 
 
@@ -43,7 +34,7 @@ class WikiHowFormat:
     seed: int
     """Seed of the draws for each article's form."""
     languages: Mapping[str, str]
-    """GlotLID codes by WikiHow's codes and by English names in lower case."""
+    """GlotLID codes by the hosts of WikiHow's sites, by BCP 47 tags and by English names in lower case."""
     title_prefixes: Mapping[str, str]
     """What an instruction begins with, by GlotLID code, where the address gives the title without it."""
 
@@ -76,11 +67,14 @@ class WikiHowFormat:
 
     def _language(self, fields: Mapping[str, Any], url: str | None) -> str:
         named = text_of(fields, "language")
-        code = named.strip().lower() if named else _site(url)
-        if code not in self.languages:
+        host = (_split(url).hostname or "") if url else ""
+        # Sites that the table does not list are named after their language, too.
+        codes = [named.strip().casefold()] if named else [host, host.removesuffix(".wikihow.com")]
+        language = next((self.languages[code] for code in codes if code in self.languages), None)
+        if language is None:
             said = f"language is {named!r}" if named else f"there is no language, and url is {url!r}"
             raise UnlistedLanguage(said)
-        return self.languages[code]
+        return language
 
 
 def render(abstract: str | None, steps: Iterable[Step], has_texts: bool) -> str:
@@ -112,11 +106,6 @@ def _title_of(url: str | None) -> str:
     if not title or "\ufffd" in title:
         raise UnreadableLine(f"url {url} holds no title")
     return title
-
-
-def _site(url: str | None) -> str:
-    host = (_split(url).hostname or "") if url else ""
-    return _SITES.get(host, host.removesuffix(".wikihow.com"))
 
 
 def _split(url: str) -> SplitResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -180,6 +181,28 @@ class TestChecks:
         (check,) = (each for each in check_engines(load(tmp_path, "[cat_Latn, bam_Latn]"), ["clean"]))
         assert (check.uncovered, check.problem) == (("bam_Latn",), None)
         assert "uncertain" in check.fate
+
+    def test_pairs_alone_need_no_engine_before_screen(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        nowhere = f"{{kind: apertium, prefix: {tmp_path / 'nowhere'}}}"
+        path = write_recipe(tmp_path, translate=nowhere, instruct=dead_server(), back_translate=nowhere)
+        text = path.read_text(encoding="utf-8")
+        pairs = "sources: [{kind: wikihow, path: corpus}]\nstages:"
+        alone = re.sub(r"sources:.*?stages:", pairs, text, flags=re.DOTALL)
+        mixed = text.replace("sources:", "sources:\n  - {kind: wikihow, path: corpus}")
+
+        recipe = parse_recipe(alone, str(path))
+        assert {each.stage for each in check_engines(recipe)} == {"screen"}
+        require_engines(recipe)
+        assert "eng_Latn" in recipe.resources().candidates
+        assert [each.stage for each in check_engines(parse_recipe(mixed, str(path))) if each.problem] == [
+            "translate",
+            "instruct",
+            "back_translate",
+        ]
+        path.write_text(alone, encoding="utf-8")
+        assert main(["check-engines", str(path)]) == 0
+        said = capsys.readouterr().out
+        assert "Not needed, as every source holds pairs: those of clean, translate, instruct, back_translate" in said
 
     def test_json(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         recipe = write_recipe(tmp_path, "[cat_Latn, oci_Latn]", instruct=dead_server())

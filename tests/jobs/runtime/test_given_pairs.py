@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.runtime.batches import Work, write_records
+from jobs.runtime.batches import BatchProcessor, Work, write_records
 from jobs.runtime.conf import language_table
+from jobs.runtime.errors import BackpromptError
 from jobs.runtime.ledger import BatchId, count_incoming
 from jobs.runtime.schema import record
 from jobs.stages import STAGES
@@ -64,6 +65,23 @@ def test_a_stage_sees_only_the_rows_without_an_instruction(spark, own, transform
     assert sorted(tuple(row) for row in found) == [
         (row["text"], row["instruction"], [] if row["instruction"] else ["clean.too_short"]) for row in rows
     ]
+
+
+def test_a_stage_whose_engines_were_not_checked_refuses_documents(spark, tmp_path):
+    processor = BatchProcessor(
+        str(tmp_path),
+        "translate",
+        STAGES["translate"].settings(),
+        Resources(language_table(), "eng_Latn", 0),
+        (),
+        BatchId("r", "translate", "f", 0, 0),
+        "run",
+        rows_per_file=10,
+        takes_documents=False,
+    )
+    docs = documents(spark, [{"instruction": "do"}, {"instruction": None}])
+    with pytest.raises(BackpromptError, match=r"^Stage translate: 1 rows that came in are documents .* Put the source"):
+        processor.process(docs, 0, None, may_be_repeated=False)
 
 
 def test_a_stage_that_takes_pairs_sees_all_rows():

@@ -109,7 +109,7 @@ def test_text_of_a_hundred_megabytes_is_rejected_and_its_neighbours_go_on(spark,
         "ca:2": (
             "x" * 1_000,
             ["source.too_large"],
-            "ca/a.parquet, row 2: text has 100,000,000 bytes, more than 16,777,216",
+            "ca/a.parquet, row 2: text has 100,000,000 bytes, more than max_record_bytes",
         ),
         "ca:3": ("Tres.", [], None),
     }

@@ -2,18 +2,25 @@ from __future__ import annotations
 
 import bz2
 import random
+import re
+import shutil
 import string
 from itertools import pairwise
 
 import pytest
 from pyspark.sql import functions as F
 
+from jobs.commands.funnel import as_json
+from jobs.runtime.accounting import check
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import Lake
+from jobs.runtime.ledger import tallies
 from jobs.runtime.schema import DOCUMENTS
 from jobs.sources import explain_read_error, read
 from jobs.sources.sampling import sample
 from jobs.sources.text import read_pieces
 from jobs.sources.wikipedia import WikipediaDumpSettings
+from tests.conftest import run_recipe
 from udfs.records import CorpusFile
 
 HEADER = '<mediawiki xml:lang="en">\n  <siteinfo>\n    <dbname>enwiki</dbname>\n  </siteinfo>\n'
@@ -77,6 +84,36 @@ def test_real_dumps(spark, languages, data):
     assert berlin["text"].startswith("Berlín (en alemán: Berlin) es la capital de Alemania")
     assert berlin["text_chars"] == len(berlin["text"])
     assert berlin["rejected_for"] == []
+    assert berlin["source_metadata"].keys() == {"revision_id"}
+    assert berlin["source_metadata"]["revision_id"].isdecimal()
+
+
+def test_pages_that_are_no_documents_are_counted_and_told(spark, data, tmp_path):
+    dumps = [data / "wikipedia" / "dumps" / name for name in ("eswiki-minidump.xml.bz2", "fowiki-2page-dump.xml.bz2")]
+    (tmp_path / "dumps").mkdir()
+    for dump in dumps:
+        shutil.copy(dump, tmp_path / "dumps")
+    extra = page(1, title="Talk").replace("<ns>0", "<ns>1") * 3 + page(2, "#REDIRECT [[A]]") + page(3, title="Kept")
+    (tmp_path / "dumps" / "cawiki-a.xml").write_text(HEADER + extra + FOOTER)
+    (tmp_path / "own.yaml").write_text(
+        "name: own\nsources: [{kind: wikipedia-dump, path: dumps, max_documents_per_language: 5}]\n"
+        "stages: {clean: , translate: , instruct: , back_translate: , screen: , pairs: }\n"
+    )
+
+    _, recorder = run_recipe(spark, tmp_path / "own.yaml", tmp_path / "lake", stages=("documents",))
+
+    lake = Lake(spark, str(tmp_path / "lake"))
+    found = {language: tally.left_out for language, tally in tallies(lake)["documents"].items()}
+    assert found["cat_Latn"] == {"other_namespace": 3, "redirect": 1}
+    # By hand: pages of the real dumps whose namespace is another.
+    for dump, language in zip(dumps, ("spa_Latn", "fao_Latn"), strict=True):
+        others = len(re.findall(rb"<ns>(?!0<)", bz2.decompress(dump.read_bytes())))
+        assert found[language].get("other_namespace", 0) == others
+    total = sum(each.get("other_namespace", 0) for each in found.values())
+    (said,) = [note for note in recorder.notes if "left out" in note]
+    assert said.startswith(f"wikipedia: left out, as no documents: {total} pages of other namespaces")
+    assert as_json(lake).count('"redirect": 1') == 1
+    assert [finding for finding in check(lake) if finding.problem] == []
 
 
 def test_files_of_other_languages_are_not_read(spark, languages, data):
@@ -120,7 +157,7 @@ def test_pages_at_the_borders_of_splits_are_read_once(spark, tmp_path, pages_acr
     before = spark.conf.get("spark.sql.files.maxPartitionBytes")
     spark.conf.set("spark.sql.files.maxPartitionBytes", str(len(content) // 17))
     try:
-        pieces = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], "</page>")
+        pieces = read_pieces(spark, [CorpusFile(path.as_uri(), str(path), path.name)], 2**20, "</page>")
         found = (
             pieces.where(F.col("value").cast("string").contains("<page>"))
             .select(
@@ -237,7 +274,7 @@ def test_page_of_a_hundred_megabytes_is_rejected_and_its_neighbours_go_on(spark,
         "Page 3": [],
     }
     assert "page 'Huge': 100,000,1" in rows["Huge"]["detail"]
-    assert "more than max_page_bytes" in rows["Huge"]["detail"]
+    assert "more than max_record_bytes" in rows["Huge"]["detail"]
     assert rows["Huge"]["detail"].startswith("eswiki.xml")
     assert rows["Huge"]["text"].startswith("<page><title>Huge</title>")
     assert len(rows["Huge"]["text"]) <= 1024

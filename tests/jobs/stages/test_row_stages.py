@@ -8,9 +8,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from jobs.runtime.conf import cleaning_lists, language_table, screening_lists, word_lists
-from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, INSTRUCT, TRANSLATE
+from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, INSTRUCT, TRANSLATE, record
+from jobs.stages import STAGES
 from jobs.stages.back_translate import BackTranslateSettings, back_translate
-from jobs.stages.base import Resources
+from jobs.stages.base import Resources, pass_pairs
 from jobs.stages.clean import CleanSettings, clean
 from jobs.stages.instruct import InstructSettings, instruct
 from jobs.stages.screen import ScreenSettings, screen
@@ -39,6 +40,44 @@ def resources():
         screening=screening_lists(),
         prompts={"reverse_instruction": "Answer: {{text}}\nInstruction:"},
     )
+
+
+def test_pairs_are_mended_and_masked_and_keep_their_layout(spark, resources):
+    said = [
+        ("user", "Who?\x00"),
+        ("assistant", "Ask  ana@example.org"),
+        ("user", "And\n\n\n81.2.69.142?"),
+        ("assistant", "Caf\u00c3\u00a9"),
+    ]
+    rows = [
+        {"url": "talk", "messages": [{"role": role, "content": content} for role, content in said],
+         "instruction": said[2][1], "text": said[3][1], "instruction_language": "eng_Latn"},
+        {"url": "plain", "instruction": "Write to ana@example.org", "text": "    ok & ana@example.org\n",
+         "title": "A\u0301"},
+        {"url": "nothing", "instruction": "Draw an icon", "text": "\ue000"},
+    ]  # fmt: skip
+    docs = pass_pairs(documents(spark, rows), STAGES["clean"], CleanSettings(), resources)
+    found = by_url(docs)
+
+    assert set(docs.columns) == set(record([CLEAN]).fieldNames())
+    talk = found["talk"]
+    contents = [message["content"] for message in talk["messages"]]
+    assert contents == ["Who?", "Ask  [email]", "And\n\n\n[ip]?", "Café"]
+    assert (talk["instruction"], talk["text"], talk["text_chars"], talk["mended_lines"]) == (*contents[2:], 4, 1)
+    assert {each["kind"]: each["count"] for each in talk["personal_data"]} == {"email": 1, "ip": 1}
+    plain = found["plain"]
+    assert (plain["instruction"], plain["text"], plain["title"]) == ("Write to [email]", "    ok & [email]\n", "Á")
+    assert [(each["count"], each["is_masked"]) for each in plain["personal_data"]] == [(2, True)]
+    assert {url: row["rejected_for"] for url, row in found.items()} == {
+        "talk": [],
+        "plain": [],
+        "nothing": ["clean.too_short"],
+    }
+    flagged = CleanSettings(pii={"email": "flag"}, pairs="mend")
+    row = by_url(pass_pairs(documents(spark, rows[1:2]), STAGES["clean"], flagged, resources))["plain"]
+    assert (row["text"], row["personal_data"][0]["count"]) == (rows[1]["text"], 2)
+    untouched = by_url(pass_pairs(documents(spark, rows[1:2]), STAGES["clean"], CleanSettings(pairs="pass"), resources))
+    assert (untouched["plain"]["text"], untouched["plain"]["personal_data"]) == (rows[1]["text"], None)
 
 
 def by_url(frame):
@@ -78,7 +117,7 @@ def test_clean_cleans_measures_and_rejects(spark, resources):
 
 
 def test_what_cleaning_found_is_stored(spark, resources):
-    body = CATALAN + "\nEscriviu a anna@example.org o truqueu al +34 932 123 456."
+    body = CATALAN + "\nEscriviu a anna@example.org abans de venir.\nTruqueu al +34 932 123 456 si feu tard."
     page = f"Menú\n{body}\nComparteix a Facebook\nTots els drets reservats."
     rows = [
         {"url": "page", "text": page, "title": "MÃ©s llibres"},

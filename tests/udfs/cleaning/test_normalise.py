@@ -19,6 +19,19 @@ def test_normalising_and_mending_twice_is_doing_it_once(text):
     assert normalise(mended) == mended
 
 
+@given(st.one_of(st.text(), FAULTY))
+def test_mending_twice_with_the_layout_kept_is_doing_it_once(text):
+    mended, _ = repair(text, keeps_layout=True)
+    assert repair(mended, keeps_layout=True) == (mended, 0)
+    assert normalise(mended, keeps_layout=True) == mended
+
+
+def test_layout_is_kept_where_it_is_meant():
+    code = "def f(x):\n\n\n\n    return x &lt; 1   # caf\u00c3\u00a9\x07\r\n\tpass\n"
+    assert repair(code, keeps_layout=True) == ("def f(x):\n\n\n\n    return x &lt; 1   # café\n\tpass\n", 1)
+    assert repair(code)[0] == "def f(x):\n\nreturn x < 1 # café\npass"
+
+
 @given(st.text())
 def test_normalised_text_is_nfc_without_controls(text):
     result = normalise(text)
