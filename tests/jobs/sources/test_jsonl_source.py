@@ -53,6 +53,7 @@ def test_fields_by_the_recipes_names(spark, languages, tmp_path):
         "instruction": None,
         "instruction_language": None,
         "messages": None,
+        "source_metadata": None,
         "rejected_for": [],
         "detail": None,
     }
