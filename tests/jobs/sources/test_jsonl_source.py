@@ -54,6 +54,7 @@ def test_fields_by_the_recipes_names(spark, languages, tmp_path):
         "instruction_language": None,
         "messages": None,
         "source_metadata": None,
+        "part_of": None,
         "rejected_for": [],
         "detail": None,
     }
