@@ -289,6 +289,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--parser", metavar="PIPELINE", help="also parse them with this spaCy pipeline: en_core_web_sm"
     )
+    command.add_argument(
+        "--set", action="append", default=[], metavar="STAGE.SETTING=VALUE",
+        help="show what another threshold would change, as explore does; several are looked at together",
+    )  # fmt: skip
+    command.add_argument(
+        "--sweep", action="append", default=[], metavar="STAGE.SETTING=VALUE,VALUE", help="the same, for each value"
+    )
 
     command = add("explore", _explore, "Try other thresholds on the scores that a lake holds, without a model.", lake)
     command.add_argument("--recipe", help="the lake's recipe, or a changed one: what it changes is looked at")
@@ -572,8 +579,10 @@ def _review_results(args: argparse.Namespace, log_file: Path | None) -> int:
 
 def _report(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands import report
+    from jobs.explore.cuts import cuts_of, parse_set, parse_sweep
 
-    options = report.Options(args.samples, args.seed, args.instructions, args.parser)
+    cuts = cuts_of([parse_set(text) for text in args.set], [parse_sweep(text) for text in args.sweep])
+    options = report.Options(args.samples, args.seed, args.instructions, args.parser, tuple(cuts))
     report.write_report(_lake(args, log_file), Path(args.output), options, console())
     return 0
 

@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 from rich.console import Console
 
-from jobs.commands import clusters
+from jobs.commands import clusters, explore
 from jobs.commands.funnel import funnel
+from jobs.explore.cuts import Cut
 from jobs.report import measures
 from jobs.report.data import Effort, Pairs, ReportData, Sample, Score, Table, VerbNouns
 from jobs.report.page import render
@@ -49,6 +50,8 @@ class Options:
     """English instructions whose verbs and nouns are looked for, about."""
     parser: str | None = None
     """A spaCy pipeline that looks for them too; None: by rules alone."""
+    cuts: tuple[Cut, ...] = ()
+    """Other thresholds that are looked at."""
 
 
 def write_report(lake: Lake, output: Path, options: Options, out: Console) -> None:
@@ -112,11 +115,43 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         clusters=dict(_clusters(lake, order, options.seed, note)),
         scores=scores,
         efforts=list(_efforts(lake, stages)) if stages else (),
+        other_thresholds=_other_thresholds(lake, options, note),
         reviews=_reviews(lake),
         pair_samples=shown,
         rejection_samples=rejected,
         parameters=_parameters(lake, order),
     )
+
+
+def _other_thresholds(lake: Lake, options: Options, note: Callable[[str], None]) -> list[Table]:
+    if not options.cuts:
+        return []
+    note("Trying other thresholds ...")
+    found = explore.explore(lake, options.cuts, sample=0, seed=options.seed)
+    by_cut = [
+        (cut.name, each.stage, *_counts(each.alive, each.gained, each.lost, cut.pairs, cut.pairs_lost))
+        for cut in found.cuts
+        for each in cut.stages
+    ]
+    by_language = [
+        (cut.name, each.stage, cell.language, cell.source, *_counts(cell.alive, cell.gained, cell.lost))
+        for cut in found.cuts
+        for each in cut.stages
+        for cell in each.cells
+    ]
+    rows = ("rows now", "gained", "lost")
+    header = ("thresholds", "stage", *rows, "pairs now", "pairs lost")
+    return [
+        Table("By threshold", header, by_cut, is_text=frozenset({0, 1})),
+        Table(
+            "By language and source", ("thresholds", "stage", "language", "source", *rows), by_language,
+            note="" if by_language else "No row changes sides.", is_text=frozenset({0, 1, 2, 3}),
+        ),
+    ]  # fmt: skip
+
+
+def _counts(*numbers: int | None) -> tuple[str, ...]:
+    return tuple("–" if number is None else f"{number:,}" for number in numbers)
 
 
 def _reviews(lake: Lake) -> list[Table]:

@@ -185,5 +185,7 @@ class ReportData:
     efforts: Sequence[Effort] = ()
     pair_samples: Sequence[Sample] = ()
     rejection_samples: Sequence[Sample] = ()
+    other_thresholds: Sequence[Table] = ()
+    """What other thresholds would change."""
     reviews: Sequence[Table] = ()
     parameters: Sequence[Table] = ()

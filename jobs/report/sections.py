@@ -136,6 +136,13 @@ def sections(data: ReportData) -> Iterator[Section]:
             _scores, "No table holds a score.",
         ),
         (
+            "thresholds", "Other thresholds",
+            "What would change if a limit were another one, by the stored scores: no model is asked. Gained rows have "
+            "not been through the later stages; lost ones take their pairs with them.",
+            lambda each: each.other_thresholds,
+            "None was asked for: backprompt report --sweep screen.max_hate_score=0.3,0.7",
+        ),
+        (
             "effort", "Time, tokens and cost",
             "Seconds of all batches of a stage's present table. Tokens are those of language models; cost follows from "
             "the rates of the recipe's engines.",
