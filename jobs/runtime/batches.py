@@ -320,7 +320,7 @@ class BatchProcessor:
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)
-        stands = ledger.count(written, stage.labels, has_tokens="prompt_tokens" in stage.adds.fieldNames())
+        stands = ledger.count(written, stage.labels, has_tokens="prompt_tokens" in stage.adds.fieldNames(), stage=self.stage)
         self._check_whole(stands, came_in, batch_id)
         looked_up = cache.remember(written) if cache else None
         return Ledger(lake, self.run_id).record(stands, came_in, batch, started_at, looked_up)

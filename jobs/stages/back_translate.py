@@ -18,8 +18,8 @@ from jobs.runtime.schema import BACK_TRANSLATE, HEALTH, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
 from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
 from jobs.stages.health import Fault, HealthSettings, flag_faults, to_arrow
+from jobs.stages.texts import NO_ENGINE
 from jobs.stages.translate import (
-    NO_ENGINE,
     REQUESTS,
     cache_key,
     engine_identity,
