@@ -53,9 +53,7 @@ def planned(rates: tuple[Rates, ...], unit: str) -> Price:
         total: Any = 0.0
         for each in rates:
             is_counted = unit == TOKENS
-            prompt, completion = (
-                units if is_counted else each.tokens(units) for units in (units_in, units_out)
-            )
+            prompt, completion = (units if is_counted else each.tokens(units) for units in (units_in, units_out))
             characters = units_in * each.characters_per_token if is_counted else units_in
             total = total + each.metered(prompt, completion, characters)
             if each.price_per_hour:

@@ -180,9 +180,7 @@ def forecast(
     for stage in order:
         chain.arrive((waiting or {}).get(stage, ()))
         gone = frozenset((uncovered or {}).get(stage, ()))
-        found.append(
-            chain.through(stage, known.get(stage, Stated()), gone, stage in passed, (prices or {}).get(stage))
-        )
+        found.append(chain.through(stage, known.get(stage, Stated()), gone, stage in passed, (prices or {}).get(stage)))
     money, hours = (
         [each for stage in found if (each := getattr(stage, name)) is not None] for name in ("money", "hours")
     )
@@ -248,7 +246,8 @@ class _Chain:
         passing = self._holds_pairs if are_pairs_passed else np.zeros(len(self.keys), dtype=bool)
         idle &= ~passing
         observed = np.zeros(len(self.keys))
-        unit: str | None = None
+        unit: str | None
+        unit = None
         units_in: Array | None = None
         units_out: Array | None = None
         basis: Basis = "assumed"
@@ -268,7 +267,7 @@ class _Chain:
                 whole = [kept.get((source, language), (1.0, 1.0)) for _, language, source in self.keys]
                 shares, remaining = (np.array(side)[None, :] for side in zip(*whole, strict=True))
             case Stated(kept=share):
-                basis = "assumed" if share is None else "stated"
+                basis = "assumed" if known == Stated() else "stated"
                 shares = remaining = np.full((1, len(self.keys)), 1.0 if share is None else share)
                 if known.units_in is not None and known.units_out is not None:
                     unit = known.unit
@@ -378,7 +377,7 @@ class _Sample:
         return found
 
     def amount(self, units: Array, documents: Array, characters: Array) -> Array:
-        """Return units by replicate and stratum, taken per document or per character, as the sample is fitted better."""
+        """Return units by replicate and stratum, per document or per character: what fits the sample better."""
         per_character = units.sum() / max(1.0, self.characters_in.sum())
         by_character = np.square(units - per_character * self.characters_in).sum()
         by_document = np.square(units - units.mean()).sum()
