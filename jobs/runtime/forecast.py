@@ -175,6 +175,8 @@ def forecast(
         prices: by stage; none for one that costs nothing.
         seed: of the intervals.
     """
+    if not strata and not any((waiting or {}).values()):
+        return Plan((), (), (), None, None)
     chain = _Chain(strata, waiting or {}, seed)
     found: list[_StageArrays] = []
     for stage in order:

@@ -29,7 +29,7 @@ from jobs.runtime.plan import Plan, incoming, waiting_rows
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
-from jobs.runtime.spending import MoneyBudget
+from jobs.runtime.spending import MoneyBudget, known_costs
 from jobs.sources.base import PairSourceSettings
 from jobs.stages import STAGES, dedup, dedup_lines
 from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings
@@ -187,7 +187,8 @@ class _Run:
         code = costs.currency(self.recipe)
         if code is None:
             raise BackpromptError(f"A budget needs prices: recipe {self.recipe.name} states no rates of its engines")
-        return MoneyBudget(amount, code, costs.prices(self.recipe), self.chosen, self.lake)
+        prices = costs.prices(self.recipe)
+        return MoneyBudget(amount, code, prices, known_costs(self.lake, prices), self.chosen)
 
     def plan(self) -> Plan:
         rebuilt = self._to_rebuild()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from jobs.runtime.ledger import Tally
 from jobs.runtime.recipe import LoadedRecipe
 from jobs.runtime.schema import PLANS
 
+_AMOUNT: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e\d+)?)\s*(?P<currency>[A-Za-z]{3})?\s*")
 _MARGIN: Final = 1.25
 """The next batch is taken to cost so much more than those before it did."""
 _START_SECONDS: Final = 60
@@ -25,8 +27,8 @@ _START_SECONDS: Final = 60
 
 
 @dataclass(slots=True)
-class _Known:
-    """What a stage's batches have cost."""
+class KnownCosts:
+    """What batches of a stage have cost, or are planned to."""
 
     cost: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By language."""
@@ -36,6 +38,7 @@ class _Known:
     """Of a batch beside its documents, where no batch has shown it."""
 
     def add(self, cost: Mapping[str, float], characters: Mapping[str, float], batches: int = 1) -> None:
+        """Count what so many batches cost, by language."""
         for language, amount in cost.items():
             self.cost[language] += amount
             self.characters[language] += characters[language]
@@ -66,24 +69,30 @@ class MoneyBudget:
         amount: what may be spent.
         currency: the recipe's.
         prices: of the recipe's engines.
+        before: what is known of stages before the run, as ``known_costs`` finds it.
         stages: names of the stages that run.
-        lake: whose earlier batches and plans are asked.
 
     Raises:
         BackpromptError: if nothing tells what a priced stage of the run costs.
     """
 
-    def __init__(self, amount: float, currency: str, prices: costs.Prices, stages: Sequence[str], lake: Lake) -> None:
-        self.amount, self.currency, self._prices = amount, currency, prices
+    def __init__(
+        self,
+        amount: float,
+        currency: str,
+        prices: costs.Prices,
+        before: Mapping[str, KnownCosts],
+        stages: Sequence[str],
+    ) -> None:
+        self.amount, self.currency, self._prices, self._before = amount, currency, prices, before
         self.spent = 0.0
-        self._run: dict[str, _Known] = defaultdict(_Known)
-        self._before = _from_plan(lake, prices) | _from_runs(lake, prices)
-        unknown = [name for name in stages if name in prices and name not in self._before]
+        self._run: dict[str, KnownCosts] = defaultdict(KnownCosts)
+        unknown = [name for name in stages if name in prices and name not in before]
         if unknown:
             raise BackpromptError(
                 f"--budget: nothing tells yet what {', '.join(unknown)} would cost, so no budget can be kept. Plan the "
-                f"run first: backprompt plan RECIPE --lake {lake} --save. Where an engine is not at hand to be tried, "
-                "state 'expected' of its stage and tokens_per_second of its rates (docs/planning.md)."
+                "run first: backprompt plan RECIPE --lake LAKE --save. Where an engine is not at hand to be tried, "
+                "state 'expected' of its stage, and tokens_per_second of its rates (docs/planning.md)."
             )
 
     def check(self, stage: str, coming: Mapping[str, tuple[int, int]]) -> None:
@@ -128,24 +137,25 @@ def parse_budget(text: str, recipe: LoadedRecipe) -> float:
             f"--budget {text}: recipe {recipe.name} states no prices. Write them beside the engines, as rates: "
             "{price_per_hour: 2.5, currency: USD} (docs/planning.md)."
         )
-    number = text.strip()
-    if number[-3:].isalpha():
-        number, named = number[:-3].strip(), number[-3:].upper()
-        if named != code:
-            raise BackpromptError(f"--budget {text}: the recipe's prices are in {code}, not in {named}")
-    try:
-        amount = float(number)
-    except ValueError:
-        amount = -1.0
-    if not 0 < amount < float("inf"):
+    found = _AMOUNT.fullmatch(text)
+    named = (found["currency"] or code).upper() if found else code
+    if named != code:
+        raise BackpromptError(f"--budget {text}: the recipe's prices are in {code}, not in {named}")
+    amount = float(found["number"]) if found else 0.0
+    if not amount > 0:
         raise BackpromptError(f"--budget {text}: write a number above 0, such as 20 or 20{code}")
     return amount
 
 
-def _from_runs(lake: Lake, prices: costs.Prices) -> dict[str, _Known]:
+def known_costs(lake: Lake, prices: costs.Prices) -> dict[str, KnownCosts]:
+    """Return what batches of priced stages have cost in a lake; of stages without any, what its newest plan says."""
+    return _from_plan(lake, prices) | _from_runs(lake, prices)
+
+
+def _from_runs(lake: Lake, prices: costs.Prices) -> dict[str, KnownCosts]:
     if not lake.exists(ledger.TABLE):
         return {}
-    found: dict[str, _Known] = defaultdict(_Known)
+    found: dict[str, KnownCosts] = defaultdict(KnownCosts)
     runs = lake.read(ledger.TABLE)
     for stage, entered in batches(runs.where(F.col("stage").isin(*prices))):
         misses = sum(tally.cache_misses or 0 for tally in entered.values())
@@ -156,23 +166,16 @@ def _from_runs(lake: Lake, prices: costs.Prices) -> dict[str, _Known]:
     return {stage: known for stage, known in found.items() if any(known.characters.values())}
 
 
-def _from_plan(lake: Lake, prices: costs.Prices) -> dict[str, _Known]:
+def _from_plan(lake: Lake, prices: costs.Prices) -> dict[str, KnownCosts]:
     if not lake.exists(planning.TABLE):
         return {}
     plans = lake.read(planning.TABLE, PLANS)
     newest = plans.orderBy(F.desc("created_at"), "plan_id").select("plan_id").limit(1)
-    summed = ("characters", "units_in", "units_out", "engine_hours")
-    rows = (
-        plans.join(newest, "plan_id", how="left_semi")
-        .where(F.col("stage").isin(*prices))
-        .groupBy("stage", "language")
-        .agg(
-            F.first("unit"),
-            *(F.sum(name).alias(name) for name in ("characters", "units_in", "units_out", "engine_hours")),
-        )
-        .collect()
-    )
-    found: dict[str, _Known] = defaultdict(_Known)
+    priced = plans.join(newest, "plan_id", how="left_semi").where(F.col("stage").isin(*prices))
+    names = ("characters", "units_in", "units_out", "engine_hours")
+    sums = [F.sum(name).alias(name) for name in names]
+    rows = priced.groupBy("stage", "language").agg(F.first("unit").alias("unit"), *sums).collect()
+    found: dict[str, KnownCosts] = defaultdict(KnownCosts)
     for row in rows:
         stage, language = row["stage"], row["language"]
         if row["units_in"] is None:
