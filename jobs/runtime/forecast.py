@@ -17,7 +17,7 @@ corpus differs from the files that were read.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -253,9 +253,12 @@ class _Chain:
         units_in: Array | None = None
         units_out: Array | None = None
         basis: Basis = "assumed"
+        if isinstance(known, Sampled):  # those that the engine had no work with say nothing of the others
+            known = replace(known, observations=[each for each in known.observations if each.language not in uncovered])
         match known:
             case Sampled(observations=observations) if observations:
-                basis, unit = "sampled", known.unit
+                basis = "sampled"
+                unit = known.unit
                 sample = _Sample(observations, self, documents[0])
                 observed = sample.observed
                 shares = sample.ratio(sample.alive, sample.ones, np.ones(len(self.keys)))
@@ -298,7 +301,7 @@ class _Chain:
         for at, (_, language, source) in enumerate(self.keys):
             name = (source if "source" in by else None, language if "language" in by else None)
             groups.setdefault(name, []).append(at)
-        for (source, language), places in groups.items():
+        for (of_source, of_language), places in groups.items():
             if not stage.documents[:, places].any():
                 continue
 
@@ -307,8 +310,8 @@ class _Chain:
 
             yield Forecast(
                 stage.name,
-                source,
-                language,
+                of_source,
+                of_language,
                 _range(stage.documents[:, places].sum(axis=1)),
                 _range(stage.kept[:, places].sum(axis=1)),
                 _range(stage.characters[:, places].sum(axis=1)),

@@ -40,9 +40,7 @@ stages:
   pairs:
 """
 SPANISH = "La casa número {n} es grande y tiene un jardín con muchos árboles. Los {n} niños juegan allí por la tarde."
-CATALAN = (
-    "La casa número {n} és gran i té un jardí amb molts arbres. Els {n} nens juguen allà a la tarda amb els amics."
-)
+CATALAN = "La casa número {n} és gran i té un jardí amb molts arbres. Els {n} nens juguen allà a la tarda amb amics."
 PRICED = ", rates: {price_per_million_characters: 1000, currency: EUR}"
 """A thousandth of a euro a character, so that a text of a hundred costs ten cents."""
 
@@ -173,9 +171,10 @@ class TestPlan:
         assert not Path(empty.location).exists()
 
 
+@pytest.mark.usefixtures("spark")
 class TestBadInput:
     def test_engines_that_are_missing_leave_what_the_recipe_states(
-        self, spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(10)])
         nowhere = f", prefix: {tmp_path}/nowhere"
