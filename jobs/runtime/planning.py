@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import reduce
@@ -32,6 +32,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.runtime.schema import PLANS
+from jobs.runtime.session import interpreted
 from jobs.runtime.trial import Trial, run_trial
 from jobs.sources import explain_read_error, read
 from jobs.sources.base import COLUMNS, PairSourceSettings
@@ -49,6 +50,8 @@ MOST_SAMPLED: Final = 5_000
 TRIED: Final = 200
 """Documents of the sample that go to engines, unless another number is asked for."""
 _LEAST_OF_EACH: Final = 2
+_LITTLE_BYTES: Final = 16 * 2**20
+"""Corpora of so many bytes are read faster than queries are compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,9 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
     """
     currency = costs.currency(recipe)
     corpora = list_corpora(spark, recipe)
+    is_little = sum(each.bytes for each in corpora) <= _LITTLE_BYTES
     looked_at = _look(spark, recipe, lake, corpora, options.reads_all)
-    with _kept(looked_at.documents) as documents:
+    with interpreted(spark) if is_little else nullcontext(), _kept(looked_at.documents) as documents:
         try:
             counts = _count(recipe, documents)
         except BackpromptError:

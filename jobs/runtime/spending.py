@@ -113,8 +113,8 @@ class MoneyBudget:
             rows = sum(number for number, _ in coming.values())
             raise BudgetSpent(
                 f"--budget {self.amount:g} {self.currency}: {self.spent:.4g} {self.currency} are spent, and the next "
-                f"batch of {stage} ({rows:,} documents) is expected to cost up to {expected:.4g} {self.currency}. The "
-                "same command with a higher budget goes on from here; what is spent already does not count again"
+                f"batch of {stage} ({rows:,} documents) is expected to cost up to {expected:.4g} {self.currency}; "
+                "a higher budget takes it further"
             )
 
     def add(self, stage: str, entered: Mapping[str, Tally]) -> None:
