@@ -202,7 +202,10 @@ def run_trial(
             elif passing is not None:
                 passed = pass_pairs(spark.createDataFrame(passing, schema), stage, resources)
                 passing = passed.toArrow()
-            if not len(rows) and passing is None:
+                if not len(rows):
+                    rows, schema = passing.slice(0, 0), passed.schema
+                    continue
+            if not len(rows):
                 break
             if not documents and stage.name != "clean":
                 rows = _spread(rows, wanted)
