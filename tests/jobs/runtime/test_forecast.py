@@ -189,9 +189,11 @@ class TestRules:
             "screen": Sampled([seen("x", alive=at % 2 == 0, source="pairs") for at in range(10)]),
         }
         strata = [Stratum("a", "x", 10, 1_000), Stratum("pairs", "x", 10, 500, holds_pairs=True)]
-        plan = forecast(["translate", "screen"], strata, known, uncovered={"translate": ["x"]}, passed={"translate"})
+        plan = forecast(["translate", "screen"], strata, known, uncovered={"translate": ["y"]}, passed={"translate"})
         found = by_stage(plan)
         assert found["translate"].documents.value == 20
+        assert found["translate"].units_in is not None
+        assert found["translate"].units_in.value == pytest.approx(100), "ten documents, and no pair"
         assert found["screen"].documents.value == pytest.approx(10)
         assert found["screen"].kept.value == pytest.approx(5)
 
@@ -259,6 +261,7 @@ def test_a_sample_misses_no_small_language() -> None:
     assert found["one"] == 1
     assert found["small"] >= 2
     assert sum(found.values()) == 1_000
-    assert found["large"] > found["small"]
+    halves = _allocated({"large": 40_000, "small": 100}, 104)
+    assert halves["large"] / halves["small"] == pytest.approx(20, rel=0.4), "by the roots of their sizes"
     assert _allocated({"a": 5, "b": 5}, 1) == {"a": 2, "b": 2}, "two of each, whatever was asked for"
     assert _allocated({"a": 5, "b": 3}, 100) == {"a": 5, "b": 3}
