@@ -35,6 +35,7 @@ def as_json(planned: Planned) -> str:
         "unmeasured": planned.unmeasured,
         "currency": planned.currency,
         "cost": asdict(plan.money) if plan.money else None,
+        "cost_without": planned.unpriced,
         "engine_hours": asdict(plan.hours) if plan.hours else None,
         "stages": [_row(each) for each in plan.stages],
         "languages": [_row(each) for each in plan.languages],
@@ -133,6 +134,11 @@ def _basis(planned: Planned) -> list[str]:
         lines.append(
             f"Of {', '.join(planned.projected)} one file a language was read, and the rest concluded from the size of "
             "the files; documents that repeat those of other files are not seen. --read-all reads all."
+        )
+    if planned.unpriced:
+        lines.append(
+            f"The cost is without {', '.join(planned.unpriced)}, of which nothing tells what it takes: "
+            "state 'expected' of the stage."
         )
     lines += [f"Not measured: {stage} ({reason})" for stage, reason in planned.unmeasured.items()]
     assumed = [each.stage for each in planned.plan.stages if each.basis == "assumed" and each.stage != "pairs"]

@@ -307,7 +307,7 @@ class BatchProcessor:
         came_in, pairs_in = count_incoming(docs)
         if not came_in:
             return {}
-        if may_spend:
+        if may_spend and (STAGES[self.stage].of_pairs is None or pairs_in < sum(rows for rows, _ in came_in.values())):
             may_spend(came_in)
         cache = None
         if translation_cache.is_cached(self.stage, self.settings):

@@ -85,6 +85,8 @@ class Planned:
     """Documents in the sample."""
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     """Stages with engines that no document went through, and why."""
+    unpriced: tuple[str, ...] = ()
+    """Stages that cost something, of which nothing tells how much: they are not in the plan's cost."""
     plan_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -150,8 +152,18 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
         prices={name: costs.planned(rates, _unit(known.get(name))) for name, rates in prices.items()},
         seed=recipe.recipe.seed,
     )
+    unpriced = tuple(each.stage for each in plan.stages if each.stage in prices and each.money is None)
     return Planned(
-        recipe, plan, currency, checks, trial, looked_at.counted, looked_at.projected, len(sample), unmeasured
+        recipe,
+        plan,
+        currency,
+        checks,
+        trial,
+        looked_at.counted,
+        looked_at.projected,
+        len(sample),
+        unmeasured,
+        unpriced,
     )
 
 

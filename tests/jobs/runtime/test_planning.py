@@ -167,6 +167,7 @@ class TestPlan:
         assert found["clean"].basis == "sampled"
         assert found["translate"].documents.value == pytest.approx(38, abs=1)
         assert (found["translate"].units_in, found["translate"].money, planned.plan.money) == (None, None, None)
+        assert planned.unpriced == ("translate",)
         assert planned.unmeasured.keys() == {"translate", "instruct", "back_translate", "screen"}
         assert not Path(empty.location).exists()
 
