@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.runtime.comparison import Amount, Compared, Comparison
-from jobs.runtime.forecast import CHARACTERS, INTERVAL, Forecast, Range
+from jobs.runtime.forecast import CHARACTERS, INTERVAL, TOKENS, Forecast, Range
 from jobs.runtime.planning import Planned
 
 _LANGUAGES_SHOWN: Final = 30
@@ -59,7 +59,7 @@ def comparison_as_json(comparison: Comparison) -> str:
 def print_planned(out: Console, planned: Planned) -> None:
     """Print a plan, for a person."""
     out.print(f"Plan of recipe {planned.recipe.name}\n", markup=False, style="bold")
-    _print_rows(out, planned.plan.stages, planned.currency, "By stage")
+    _print_rows(out, planned.plan.stages, planned.currency, "By stage: what comes in")
     last = planned.plan.stages[-1].stage if planned.plan.stages else None
     by_language = [each for each in planned.plan.languages if each.stage in (planned.recipe.order[0], last)]
     _print_languages(out, by_language, planned)
@@ -67,29 +67,30 @@ def print_planned(out: Console, planned: Planned) -> None:
     if plan.hours is not None:
         out.print(f"Engines: {_hours(plan.hours)} of one engine", markup=False)
     if plan.money is not None:
-        out.print(f"Cost: {_money(plan.money, planned.currency)}", markup=False)
+        out.print(f"Cost: {_money(plan.money)} {planned.currency}", markup=False)
     for sentence in _basis(planned):
         out.print(sentence, markup=False, soft_wrap=True)
 
 
 def _print_rows(out: Console, rows: Sequence[Forecast], currency: str | None, title: str) -> None:
     table = Table("stage", box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for heading in ("documents", "kept", "characters", "engine reads", "writes", "engine time"):
+    for heading in ("documents", "characters", "engine reads", "writes"):
         table.add_column(heading, justify="right")
+    table.add_column("")
+    table.add_column("time", justify="right")
     if currency:
         table.add_column(f"cost, {currency}", justify="right")
     for row in rows:
-        unit = "" if row.unit is None else f" {row.unit[:5].rstrip('s')}." if row.unit == CHARACTERS else " tokens"
         cells = [
             row.stage,
             _range(row.documents),
-            f"{row.kept.value:,.0f}",
             _range(row.characters),
-            "?" if row.unit is None and _has_engine(row) else _range(row.units_in, unit),
-            _range(row.units_out, unit),
-            "" if row.hours is None else _hours(row.hours),
+            "?" if row.unit is None and _has_engine(row) else _range(row.units_in),
+            _range(row.units_out),
+            {CHARACTERS: "chars", TOKENS: "tokens"}.get(row.unit or "", ""),
+            "" if row.hours is None else _duration(row.hours.value),
         ]
-        table.add_row(*cells, *([] if not currency else ["" if row.money is None else _range(row.money, digits=2)]))
+        table.add_row(*cells, *([] if not currency else ["" if row.money is None else _money(row.money)]))
     out.print(table)
 
 
@@ -186,12 +187,19 @@ def _amounts(each: Compared, currency: str | None) -> list[tuple[str, Amount, in
     return [one for one in shown if one[1].planned or one[1].actual]
 
 
-def _range(found: Range | None, unit: str = "", digits: int = 0) -> str:
+def _range(found: Range | None) -> str:
     if found is None:
         return ""
-    value = f"{found.value:,.{digits}f}{unit}"
-    low, high = (f"{end:,.{digits}f}" for end in (found.low, found.high))
+    value, low, high = (_short(each) for each in (found.value, found.low, found.high))
     return value if low == high else f"{value} [{low}-{high}]"
+
+
+def _short(number: float) -> str:
+    """Return a number in a few characters: 9,999, 12.3k, 4.56M."""
+    for limit, divisor, letter in ((10_000, 1, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M"), (1e12, 1e9, "G")):
+        if abs(number) < limit:
+            return f"{number / divisor:,.0f}" if divisor == 1 else f"{number / divisor:.3g}{letter}"
+    return f"{number:.3g}"
 
 
 def _hours(found: Range) -> str:
@@ -206,5 +214,6 @@ def _duration(hours: float) -> str:
     return f"{seconds / _MINUTE:.0f} min" if seconds < _HOUR else f"{hours:,.1f} h"
 
 
-def _money(found: Range, currency: str | None) -> str:
-    return f"{_range(found, digits=2)} {currency or ''}".rstrip()
+def _money(found: Range) -> str:
+    value, low, high = (f"{each:,.2f}" for each in (found.value, found.low, found.high))
+    return value if low == high else f"{value} [{low}-{high}]"
