@@ -39,6 +39,7 @@ from jobs.sources.base import COLUMNS, PairSourceSettings
 from jobs.sources.sampling import sampling_position
 from jobs.stages import dedup, dedup_lines
 from jobs.stages.base import HOLDS_PAIR
+from jobs.stages.clean import CleanSettings
 from udfs.sampling import SEPARATOR, shares
 
 TABLE: Final = "plans"
@@ -388,9 +389,13 @@ def _readable(counts: Mapping[tuple[str, str], _Count]) -> Counted:
 def _compared(recipe: LoadedRecipe, documents: DataFrame) -> dict[str, Known]:
     """Return what the stages that compare texts of the corpora keep, over all that was read.
 
-    The texts are those of the corpora, before ``clean``.
+    The texts are those of the corpora, before ``clean``; those that it would reject for their length are left out, as
+    short ones repeat each other most.
     """
     living = documents.where((F.size("rejected_for") == 0) & ~F.expr(HOLDS_PAIR))
+    for _, settings in recipe.stages():
+        if isinstance(settings, CleanSettings):
+            living = living.where(F.col("text_chars").between(settings.min_chars, settings.max_chars))
     found: dict[str, Known] = {}
     for stage, settings in recipe.stages():
         if isinstance(settings, dedup_lines.DedupLinesSettings):
