@@ -40,6 +40,7 @@ from jobs.sources.sampling import sampling_position
 from jobs.stages import dedup, dedup_lines
 from jobs.stages.base import HOLDS_PAIR
 from jobs.stages.clean import CleanSettings
+from udfs.engines import EngineUnavailable
 from udfs.sampling import SEPARATOR, shares
 
 TABLE: Final = "plans"
@@ -130,11 +131,8 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
     languages = sorted({each.language for rows in (strata, *waiting.values()) for each in rows})
     checks = tuple(check_engines(recipe, languages=languages))
     unmeasured = _unmeasured(recipe, checks, options.trial)
-    trial = None
-    usable = [stage.name for stage, _ in recipe.stages() if stage.engines and stage.name not in unmeasured]
-    if usable and len(sample):
-        wanted = min(TRIED, len(sample)) if options.trial is None else max(1, options.trial)
-        trial = run_trial(spark, recipe, sample, wanted, usable)
+    trial = _tried(spark, recipe, sample, options.trial, unmeasured)
+    if trial is not None:
         known |= {name: each for name, each in trial.known().items() if each.observations}
     prices = costs.prices(recipe)
     stated = {name: _stated(recipe, name, known.get(name)) for name in recipe.order[1:]}
@@ -166,6 +164,21 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
         unmeasured,
         unpriced,
     )
+
+
+def _tried(
+    spark: SparkSession, recipe: LoadedRecipe, sample: pa.Table, wanted: int | None, unmeasured: dict[str, str]
+) -> Trial | None:
+    """Send the sample through the stages that are not unmeasured; those whose engine fails to load become so."""
+    usable = [stage.name for stage, _ in recipe.stages() if stage.engines and stage.name not in unmeasured]
+    if not usable or not len(sample):
+        return None
+    number = min(TRIED, len(sample)) if wanted is None else max(1, wanted)
+    try:
+        return run_trial(spark, recipe, sample, number, usable)
+    except EngineUnavailable as error:  # what a check without loading the model could not see
+        unmeasured.update({name: str(error) for name in usable if name != "clean"})
+        return run_trial(spark, recipe, sample, number, ["clean"]) if usable[0] == "clean" != usable[-1] else None
 
 
 def save(lake: Lake, planned: Planned) -> None:
