@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--max-documents", type=_positive, metavar="N", help="take at most N new documents")
     command.add_argument("--max-batches", type=_positive, metavar="N", help="stop after N batches of the stages")
     command.add_argument("--max-hours", type=float, metavar="H", help="begin no batch after H hours")
+    command.add_argument("--budget", metavar="AMOUNT", help="begin no batch that would bring the cost above it: 20USD")
     command.add_argument("--rebuild", metavar="STAGE", help="make this stage's table and those after it again")
     command.add_argument("--dry-run", action="store_true", help="say what is new and what waits; write nothing")
 
@@ -311,6 +312,23 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--write", metavar="FILE", help="write a recipe that extends --recipe with these thresholds")
     command.add_argument("--json", action="store_true", help="print JSON")
 
+    command = add("plan", _plan, "Say beforehand what a run would take: documents, tokens, hours, money.", spark)
+    command.add_argument("recipe", nargs="?", help="a file, or a name of 'backprompt recipes'")
+    command.add_argument("--lake", help="the lake that the run is for: what it holds is not counted again")
+    command.add_argument("--checkpoints", help=argparse.SUPPRESS)
+    size = command.add_mutually_exclusive_group()
+    size.add_argument(
+        "--share", type=_share, metavar="S", help="of the documents, to sample (default 0.01, at least 200)"
+    )
+    size.add_argument("--documents", type=_positive, metavar="N", help="sample so many documents")
+    command.add_argument(
+        "--trial", type=_natural, metavar="N", help="send so many of them to the engines (default 200)"
+    )
+    command.add_argument("--read-all", action="store_true", help="read large corpora whole, not a file a language")
+    command.add_argument("--save", action="store_true", help="enter the plan in the lake's table plans")
+    command.add_argument("--compare", action="store_true", help="instead: the lake's newest plan against its runs")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
     add("recipes", _recipes, "List the recipes that come with Backprompt.")
     command = add("explain", _explain, "Show a recipe's stages in order, with every setting and what it means.")
     command.add_argument("recipe", help="a file, or a name of 'backprompt recipes'")
@@ -322,14 +340,16 @@ def _run(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands.plan import print_plan
     from jobs.runtime.pipeline import Options, parse_stages, plan, run
     from jobs.runtime.recipe import load_recipe
+    from jobs.runtime.spending import parse_budget
 
     recipe = load_recipe(args.recipe)
     stages = parse_stages(args.stages, recipe) if args.stages else ()
+    budget = parse_budget(args.budget, recipe) if args.budget is not None else None
     out = console()
     reporter = ConsoleReporter(out)
     reporter.note(f"Recipe {recipe.name} into lake {args.lake}. Starting Spark ...")
     lake = _lake(args, log_file)
-    options = Options(stages, args.max_documents, args.max_batches, args.max_hours, args.rebuild)
+    options = Options(stages, args.max_documents, args.max_batches, args.max_hours, args.rebuild, budget)
     try:
         if args.dry_run:
             print_plan(out, plan(lake.spark, recipe, lake, options, reporter))
@@ -474,13 +494,7 @@ def _check_engines(args: argparse.Namespace, log_file: Path | None) -> int:
     recipe = load_recipe(args.recipe)
     lake = None
     if check_engines.needs_spark(recipe, args.lake, args.trial):
-        from jobs.runtime.lake import Lake
-        from jobs.runtime.session import get_session
-
-        console(stderr=True).print("Starting Spark ...", markup=False)
-        # Without a lake the run is for a new one, which nothing is in.
-        place = args.lake or str(_temporary_logs() / f"no-lake-{os.getpid()}")
-        lake = Lake(get_session(log_file, dict(_setting(item) for item in args.conf)), place)
+        lake = _lake_or_none(args, log_file)
     report = check_engines.inspect(recipe, lake, args.trial)
     if args.json:
         print(check_engines.as_json(report))
@@ -613,6 +627,51 @@ def _explore(args: argparse.Namespace, log_file: Path | None) -> int:
     return 0
 
 
+def _plan(args: argparse.Namespace, log_file: Path | None) -> int:
+    from jobs.commands import planning as shown
+    from jobs.runtime import comparison, costs, planning
+    from jobs.runtime.recipe import load_recipe
+
+    if (args.save or args.compare) and args.lake is None:
+        raise BackpromptError(f"--{'save' if args.save else 'compare'} needs the lake: --lake LAKE")
+    if args.recipe is None and not args.compare:
+        raise BackpromptError("Name the recipe: backprompt plan RECIPE")
+    recipe = load_recipe(args.recipe) if args.recipe is not None else None
+    if args.compare:
+        found = comparison.compare_lake(_lake(args, log_file), costs.prices(recipe) if recipe is not None else None)
+        if args.json:
+            print(shown.comparison_as_json(found))
+        else:
+            shown.print_comparison(console(), found)
+        return 0
+    assert recipe is not None
+    options = planning.PlanOptions(
+        args.share if args.share is not None else planning.SHARE, args.documents, args.trial, args.read_all
+    )
+    costs.currency(recipe)  # before Spark is started
+    lake = _lake_or_none(args, log_file)
+    planned = planning.make_plan(lake.spark, recipe, lake, options)
+    if args.save:
+        planning.save(lake, planned)
+    if args.json:
+        print(shown.as_json(planned))
+        return 0
+    shown.print_planned(console(), planned)
+    saved = f"Saved as plan {planned.plan_id} in {lake}/plans." if args.save else "Nothing was written."
+    console().print(saved, markup=False, soft_wrap=True)
+    return 0
+
+
+def _lake_or_none(args: argparse.Namespace, log_file: Path | None) -> Lake:
+    """Return the lake that is named; without one, one that nothing is in."""
+    from jobs.runtime.lake import Lake
+    from jobs.runtime.session import get_session
+
+    console(stderr=True).print("Starting Spark ...", markup=False)
+    place = args.lake or str(_temporary_logs() / f"no-lake-{os.getpid()}")
+    return Lake(get_session(log_file, dict(_setting(item) for item in args.conf)), place)
+
+
 def _recipes(_args: argparse.Namespace, _log_file: Path | None) -> int:
     from jobs.commands.recipes import print_recipes
 
@@ -683,6 +742,20 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
     return value
 
 

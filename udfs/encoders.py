@@ -13,7 +13,8 @@ from pydantic import Field
 
 from udfs.devices import Device, choose, choose_dtype, count_load, require_memory
 from udfs.engines import EngineUnavailable
-from udfs.settings import OPERATIONAL, Settings
+from udfs.rates import EngineSettings
+from udfs.settings import OPERATIONAL
 from udfs.token_batches import pack
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Resources = Mapping[str, Sequence[str]] | None
 """Addresses by resource name that Spark gave the task, as ``{"gpu": ["1"]}``."""
 
 
-class EncoderSettings(Settings):
+class EncoderSettings(EngineSettings):
     """Where and in which numbers an encoder model runs."""
 
     dtype: str = Field("auto", pattern=r"^(auto|float32|float16|bfloat16)$")

@@ -27,7 +27,8 @@ from pydantic_core import PydanticCustomError
 from udfs.chat import ChatError, Completion
 from udfs.engines import EngineUnavailable
 from udfs.prompts import TokenCounter
-from udfs.settings import HIDDEN, OPERATIONAL, Settings
+from udfs.rates import EngineSettings
+from udfs.settings import HIDDEN, OPERATIONAL
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -60,7 +61,7 @@ class NoCompletionError(ValueError):
     """An answer is not what a completion looks like: no JSON, or none of its fields."""
 
 
-class OpenAIServerSettings(Settings):
+class OpenAIServerSettings(EngineSettings):
     """Where a model is served, and how it is asked.
 
     Its key is read from an environment variable of the machine that makes the request: on a cluster, set it for the

@@ -16,10 +16,11 @@ from jobs.runtime.console import print_block
 from jobs.runtime.corpora import Counts, list_corpora, listed_languages, named_languages, sample_documents
 from jobs.runtime.engine_checks import EngineCheck, check_engines, problems
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.forecast import CHARACTERS
 from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
-from jobs.runtime.trial import CHARACTERS, Estimate, Passage, Trial, estimate, run_trial
+from jobs.runtime.trial import Estimate, Passage, Trial, estimate, run_trial
 
 _TEXT_CHARS: Final = 1_200
 _LANGUAGES_LISTED: Final = 12

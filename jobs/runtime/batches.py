@@ -312,7 +312,8 @@ class BatchProcessor:
             may_be_repeated = listener is None or (
                 not listener.has_begun and (listener.may_be_repeated or batch_id == 0)
             )
-            entered = self.process(docs, batch_id, failure_rate, may_be_repeated)
+            may_spend = listener.may_spend if listener else None
+            entered = self.process(docs, batch_id, failure_rate, may_be_repeated, may_spend)
         except Exception as error:
             if listener:
                 listener.failures.append(error)
@@ -322,7 +323,12 @@ class BatchProcessor:
             listener.count(entered)
 
     def process(
-        self, docs: DataFrame, batch_id: int, failure_rate: FailureRate | None, may_be_repeated: bool = True
+        self,
+        docs: DataFrame,
+        batch_id: int,
+        failure_rate: FailureRate | None,
+        may_be_repeated: bool = True,
+        may_spend: Callable[[Mapping[str, tuple[int, int]]], None] | None = None,
     ) -> dict[str, Tally]:
         """Write a batch of rows of the table before and enter it in ``runs``; what was entered, by language.
 
@@ -331,6 +337,7 @@ class BatchProcessor:
             batch_id: the batch's number.
             failure_rate: counts what the stage's engine fails on; None if that is not to stop the run.
             may_be_repeated: whether a run may have been killed in this batch.
+            may_spend: called with rows and characters by language before the batch is worked on; may raise.
         """
         started_at = datetime.now(UTC)
         lake = Lake(docs.sparkSession, self.location)
@@ -351,6 +358,8 @@ class BatchProcessor:
                 "sources of this one hold pairs, so the stage's engines were not checked. Put the source of the "
                 "documents back into the recipe, or use another lake."
             )
+        if may_spend and (documents_in or STAGES[self.stage].of_pairs is None):
+            may_spend(came_in)
         cache = None
         if documents_in and translation_cache.is_cached(self.stage, self.settings):
             cache = BatchCache(lake, self.settings, self.resources, batch, came_in)
@@ -371,7 +380,9 @@ class BatchProcessor:
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.
         written = WRITERS.get(self.stage, write_records)(work)
-        stands = ledger.count(written, stage.labels, has_tokens="prompt_tokens" in stage.adds.fieldNames())
+        stands = ledger.count(
+            written, stage.labels, has_tokens="prompt_tokens" in stage.adds.fieldNames(), stage=self.stage
+        )
         self._check_whole(stands, came_in, batch_id)
         looked_up = cache.remember(written) if cache else None
         return Ledger(lake, self.run_id).record(stands, came_in, batch, started_at, looked_up)
@@ -398,6 +409,7 @@ class _Listener:
     failures: list[Exception]
     failure_rate: FailureRate
     may_be_repeated: bool
+    may_spend: Callable[[Mapping[str, tuple[int, int]]], None] | None = None
     has_begun: bool = False
 
 
@@ -411,14 +423,16 @@ def listening(
     may_begin: Callable[[], None],
     count: Callable[[dict[str, Tally]], None],
     may_be_repeated: bool = True,
+    may_spend: Callable[[Mapping[str, tuple[int, int]]], None] | None = None,
 ) -> Iterator[list[Exception]]:
     """Hear of the batches of one stage: ``may_begin()``, which may raise, before each, ``count(entered)`` after it.
 
-    ``may_be_repeated`` says whether a run may have ended in the middle of the first of them.
+    ``may_be_repeated`` says whether a run may have ended in the middle of the first of them. ``may_spend``, which may
+    raise too, is called with rows and characters by language once these are known, before the batch is worked on.
 
     Yields what they raised.
     """
-    listener = _LISTENERS[app_id] = _Listener(may_begin, count, [], FailureRate(), may_be_repeated)
+    listener = _LISTENERS[app_id] = _Listener(may_begin, count, [], FailureRate(), may_be_repeated, may_spend)
     try:
         yield listener.failures
     finally:

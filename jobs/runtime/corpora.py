@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
@@ -59,6 +59,24 @@ class Corpus:
         for file, size in self.files:
             found[file.language].append((file, size))
         return dict(sorted(found.items(), key=lambda item: -sum(size for _, size in item[1])))
+
+    def parts(self, languages: int | None = None) -> Iterator[tuple[AnySource, float]]:
+        """Yield the smallest file of each language as a source of its own, and how many times the language has it.
+
+        Args:
+            languages: so many of them, those with the most bytes; None: all.
+        """
+        for language, files in list(self.by_language().items())[:languages]:
+            file, size = min(files, key=lambda item: item[1])
+            part = self.source.model_copy(
+                update={
+                    "path": file.path,
+                    "language": language or self.source.language,
+                    "on_missing": "keep",
+                    "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
+                }
+            )
+            yield part, sum(other for _, other in files) / max(1, size)
 
 
 @dataclass(slots=True)
@@ -150,24 +168,14 @@ def sample_documents(
                 tables.append(_first_documents(spark, recipe, corpus.source, each))
             continue
         counts.projected.append(corpus.source.name)
-        is_unchanged = _ingest(spark, recipe, lake, [corpus.source]).is_unchanged(corpus.source)
-        for language, files in list(corpus.by_language().items())[:wanted]:
-            file, size = min(files, key=lambda item: item[1])
-            part = corpus.source.model_copy(
-                update={
-                    "path": file.path,
-                    "language": language or corpus.source.language,
-                    "on_missing": "keep",
-                    "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
-                }
-            )
+        is_unchanged = ingestion(spark, recipe, lake, [corpus.source]).is_unchanged(corpus.source)
+        for part, times in corpus.parts(wanted):
             if not corpus.holds_pairs:
                 tables.append(_first_documents(spark, recipe, part, each))
             if not is_unchanged:
-                whole = sum(other for _, other in files)
-                counts.add(_projected(spark, recipe, part, whole / max(1, size)), corpus.holds_pairs)
+                counts.add(_projected(spark, recipe, part, times), corpus.holds_pairs)
     small = {corpus.source.name: corpus for corpus in corpora if corpus.is_small}
-    ingest = _ingest(spark, recipe, lake, [corpus.source for corpus in small.values()])
+    ingest = ingestion(spark, recipe, lake, [corpus.source for corpus in small.values()])
     for name, found in incoming(ingest).items():
         new = {language: count.new + count.changed for language, count in found.items()}
         counts.add(new, small[name].holds_pairs)
@@ -182,7 +190,8 @@ def sample_documents(
     return pa.concat_tables(nullable), counts
 
 
-def _ingest(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource]) -> Ingest:
+def ingestion(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource]) -> Ingest:
+    """Return the work that a run would have with some of the recipe's sources."""
     return Ingest(
         spark=spark,
         recipe=LoadedRecipe(

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import RUNS
+from jobs.stages.base import HOLDS_PAIR
+from jobs.stages.texts import LABEL, NO_ENGINE, READ, WRITTEN
 
 TABLE: Final = "runs"
 WITHDRAWN: Final = -1
@@ -33,6 +35,13 @@ class Tally:
     completion_tokens: int | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     """Records of the corpora that are no documents, by kind; they are none of the rows."""
+    characters_read: int | None = None
+    """Of the texts that the stage's engine was given; None for a stage without one."""
+    characters_written: int | None = None
+    cache_hits: int | None = None
+    cache_misses: int | None = None
+    batch_seconds: float = 0.0
+    """Of the whole batch, all languages, where this is what was entered of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +85,16 @@ def count_incoming(docs: DataFrame) -> tuple[dict[str, tuple[int, int]], int]:
     return by_language, sum(row["pairs"] for row in rows)
 
 
-def count(written: DataFrame, labels: Iterable[str] = (), has_tokens: bool = False) -> dict[str, Tally]:
+def count(
+    written: DataFrame, labels: Iterable[str] = (), has_tokens: bool = False, stage: str = ""
+) -> dict[str, Tally]:
     """Return what stands in some rows of a stage's table, by language; one pass over them.
 
     Args:
         written: rows of the table, alive and rejected.
         labels: columns that hold engine labels.
         has_tokens: whether the stage itself spent the tokens that the rows tell of.
+        stage: name of the stage, for what its engines read and wrote; "" where that is of no account.
     """
     engines = [F.collect_set(label) for label in labels]
     has_characters = "text_chars" in written.columns
@@ -92,6 +104,8 @@ def count(written: DataFrame, labels: Iterable[str] = (), has_tokens: bool = Fal
         (F.concat(*engines) if engines else F.array().cast("array<string>")).alias("engines"),
         (F.sum("prompt_tokens") if has_tokens else F.lit(None)).alias("prompt_tokens"),
         (F.sum("completion_tokens") if has_tokens else F.lit(None)).alias("completion_tokens"),
+        _engine_characters(stage, READ).alias("characters_read"),
+        _engine_characters(stage, WRITTEN).alias("characters_written"),
     )
     tallies: dict[str, Tally] = {}
     for row in groups.collect():
@@ -106,7 +120,21 @@ def count(written: DataFrame, labels: Iterable[str] = (), has_tokens: bool = Fal
         tally.engines = tuple(sorted({*tally.engines, *row["engines"]}))
         tally.prompt_tokens = _sum(tally.prompt_tokens, row["prompt_tokens"])
         tally.completion_tokens = _sum(tally.completion_tokens, row["completion_tokens"])
+        tally.characters_read = _sum(tally.characters_read, row["characters_read"])
+        tally.characters_written = _sum(tally.characters_written, row["characters_written"])
     return tallies
+
+
+def _engine_characters(stage: str, columns: Mapping[str, tuple[str, ...]]) -> Column:
+    """Return the sum of the characters of texts that the stage's engines worked on; null where it has none."""
+    if stage not in READ:
+        return F.lit(None).cast("long")
+    lengths = [F.col("text_chars") if name == "text" else F.char_length(name) for name in columns.get(stage, ())]
+    length = sum((F.coalesce(each, F.lit(0)) for each in lengths), F.lit(0))
+    has_work = F.lit(True) if stage == "screen" else F.expr(f"NOT ({HOLDS_PAIR})")  # pairs enter there
+    if stage in LABEL:
+        has_work &= F.coalesce(F.col(LABEL[stage]), F.lit(NO_ENGINE)) != NO_ENGINE
+    return F.sum(F.when(has_work, length).otherwise(0))
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
@@ -147,12 +175,20 @@ class Ledger:
         """
         entered = {}
         passed = left_out or {}
+        seconds = (datetime.now(UTC) - started_at).total_seconds()
         for language in sorted(rows_in.keys() | written.keys() | passed.keys()):
             rows, characters = rows_in.get(language, (0, 0))
+            hits, misses = (looked_up or {}).get(language, (None, None))
             entered[language] = replace(
-                written.get(language, Tally()), rows_in=rows, characters=characters, left_out=passed.get(language, {})
+                written.get(language, Tally()),
+                rows_in=rows,
+                characters=characters,
+                left_out=passed.get(language, {}),
+                cache_hits=hits,
+                cache_misses=misses,
+                batch_seconds=seconds,
             )
-        _append(self.lake, entered, batch, self.run_id, f"runs/{batch.app_id}", batch.version, started_at, looked_up)
+        _append(self.lake, entered, batch, self.run_id, f"runs/{batch.app_id}", batch.version, started_at)
         return entered
 
 
@@ -164,12 +200,9 @@ def _append(
     app_id: str,
     version: int,
     started_at: datetime,
-    looked_up: Mapping[str, tuple[int, int]] | None = None,
 ) -> None:
-    seconds = (datetime.now(UTC) - started_at).total_seconds()
     rows = []
     for language, tally in entered.items():
-        hits, misses = (looked_up or {}).get(language, (None, None))
         row = {
             "run_id": run_id,
             "recipe": batch.recipe,
@@ -186,11 +219,13 @@ def _append(
             "characters": tally.characters,
             "prompt_tokens": tally.prompt_tokens,
             "completion_tokens": tally.completion_tokens,
-            "cache_hits": hits,
-            "cache_misses": misses,
+            "characters_read": tally.characters_read,
+            "characters_written": tally.characters_written,
+            "cache_hits": tally.cache_hits,
+            "cache_misses": tally.cache_misses,
             "engines": list(tally.engines),
             "started_at": started_at,
-            "batch_seconds": seconds,
+            "batch_seconds": tally.batch_seconds,
         }
         rows.append(tuple(row[name] for name in RUNS.fieldNames()))
     # Two or three rows: one task and one file.

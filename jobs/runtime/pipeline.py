@@ -7,7 +7,7 @@ import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 from pyspark.errors import PySparkException
@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.runtime import ledger, maintenance, removals, retries, translation_cache
+from jobs.runtime import costs, ledger, maintenance, removals, retries, translation_cache
 from jobs.runtime.batches import INDEXED, SPLITS_TABLE, BatchProcessor, drop_superseded_pairs, index_table, listening
 from jobs.runtime.budget import Budget, BudgetSpent
 from jobs.runtime.dedup_index import INDEX, PARTITION_BY
@@ -29,6 +29,7 @@ from jobs.runtime.plan import Plan, incoming, waiting_rows
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
+from jobs.runtime.spending import MoneyBudget, known_costs
 from jobs.sources.base import PairSourceSettings
 from jobs.stages import STAGES, dedup_lines, group
 from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings
@@ -73,6 +74,8 @@ class Options:
     """No batch is begun after so many hours."""
     rebuild: str | None = None
     """Stage from which on the tables are made again."""
+    budget: float | None = None
+    """No batch is begun that is expected to bring the cost of the engines above this, in the recipe's currency."""
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class _Run:
         self.ledger = Ledger(lake, self.outcome.run_id)
         self.chosen = options.stages or recipe.order
         self.budget = Budget(options.max_batches, options.max_hours)
+        self.money: MoneyBudget | None = None
         self.emptied: set[str] = set()
         self._funnel: dict[str, dict[str, Tally]] | None = None
 
@@ -160,6 +164,8 @@ class _Run:
     def go(self) -> Outcome:
         rebuilt = self._to_rebuild()
         require_engines(self.recipe, self.chosen)
+        if self.options.budget is not None:
+            self.money = self._money(self.options.budget)
         self.lake.create()
         try:
             with Lease(self.lake, "run", self.outcome.run_id) as self.lease:
@@ -175,6 +181,14 @@ class _Run:
         except Exception as error:
             raise explain_storage_error(error, self.lake) or error from error
         return self.outcome
+
+    def _money(self, amount: float) -> MoneyBudget:
+        """Return the bound on what engines cost; asked before anything is written."""
+        code = costs.currency(self.recipe)
+        if code is None:
+            raise BackpromptError(f"A budget needs prices: recipe {self.recipe.name} states no rates of its engines")
+        prices = costs.prices(self.recipe)
+        return MoneyBudget(amount, code, prices, known_costs(self.lake, prices), self.chosen)
 
     def plan(self) -> Plan:
         rebuilt = self._to_rebuild()
@@ -383,7 +397,13 @@ class _Run:
         def count(entered: dict[str, Tally]) -> None:
             self.reporter.batch_done(stage.name, self._count(stage.name, entered))
 
-        with listening(processor.life.app_id, self._may_begin, count, not self.lease.is_whole) as failures:
+        with listening(
+            processor.life.app_id,
+            self._may_begin,
+            count,
+            not self.lease.is_whole,
+            partial(self.money.check, stage.name) if self.money else None,
+        ) as failures:
             stream = (
                 self.lake.stream(upstream, BatchBounds(settings.max_files_per_batch))
                 .where(F.size("rejected_for") == 0)
@@ -413,7 +433,10 @@ class _Run:
             self._may_begin()
             rows = retry.rows(self.lake.read(self.recipe.upstream(stage.name)), self.lake)
             # Rows that fail again are what they were, so no share of them stops the run.
-            self._count(stage.name, self._processor(stage, settings).process(rows, retry.batch_id, failure_rate=None))
+            may_spend = partial(self.money.check, stage.name) if self.money else None
+            processor = self._processor(stage, settings)
+            entered = processor.process(rows, retry.batch_id, failure_rate=None, may_spend=may_spend)
+            self._count(stage.name, entered)
             retry.finish(self.lake)
 
     def _count(self, stage: str, entered: dict[str, Tally]) -> int:
@@ -425,6 +448,8 @@ class _Run:
             sums.alive += tally.alive
         rows = sum(tally.rows_in for tally in entered.values())
         self.budget.batches += 1
+        if self.money:
+            self.money.add(stage, entered)
         self.outcome.new_rows[stage] += rows
         return rows
 

@@ -249,11 +249,49 @@ RUNS: Final = _columns(
     ("characters", _LONG, False),  # of the texts that came in, Unicode code points
     ("prompt_tokens", _LONG, True),
     ("completion_tokens", _LONG, True),
+    ("characters_read", _LONG, True),  # of the texts that the stage's engine was given; null for stages without one
+    ("characters_written", _LONG, True),  # of its answers
     ("cache_hits", _LONG, True),  # texts that the translation cache held; null for a stage without it
     ("cache_misses", _LONG, True),  # texts that it did not hold; equal ones count each, and go to the engine once
     ("engines", _STRINGS, False),  # labels of the engines that touched the rows
     ("started_at", TimestampType(), False),
     ("batch_seconds", _DOUBLE, False),  # of the whole batch, all languages
+)
+
+# What a run was planned to take: numbers, and the ends of their 80 % interval. One plan has one plan_id.
+PLANS: Final = _columns(
+    ("plan_id", _STRING, False),
+    ("recipe", _STRING, False),
+    ("created_at", TimestampType(), False),
+    ("stage", _STRING, False),
+    ("fingerprint", _STRING, False),
+    ("language", _STRING, False),
+    ("source", _STRING, False),
+    ("documents", _DOUBLE, False),  # that come in
+    ("documents_low", _DOUBLE, False),
+    ("documents_high", _DOUBLE, False),
+    ("documents_kept", _DOUBLE, False),  # that leave the stage alive
+    ("documents_kept_low", _DOUBLE, False),
+    ("documents_kept_high", _DOUBLE, False),
+    ("characters", _DOUBLE, False),  # of the texts that come in, Unicode code points
+    ("characters_low", _DOUBLE, False),
+    ("characters_high", _DOUBLE, False),
+    ("unit", _STRING, True),  # tokens, or characters where the engine counts none; null where its work is not known
+    ("units_in", _DOUBLE, True),  # that the engine reads
+    ("units_in_low", _DOUBLE, True),
+    ("units_in_high", _DOUBLE, True),
+    ("units_out", _DOUBLE, True),  # that it writes
+    ("units_out_low", _DOUBLE, True),
+    ("units_out_high", _DOUBLE, True),
+    ("engine_hours", _DOUBLE, True),  # of one engine; null where its speed is not known
+    ("engine_hours_low", _DOUBLE, True),
+    ("engine_hours_high", _DOUBLE, True),
+    ("cost", _DOUBLE, True),  # null where no price is named, or what is priced is not known
+    ("cost_low", _DOUBLE, True),
+    ("cost_high", _DOUBLE, True),
+    ("currency", _STRING, True),  # ISO 4217
+    ("basis", _STRING, False),  # sampled, counted, stated, assumed: see docs/planning.md
+    ("sampled_documents", _LONG, False),  # of this language and source, that the stage was measured on
 )
 
 SPLITS: Final = _columns(

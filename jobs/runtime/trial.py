@@ -7,43 +7,27 @@ documents of the trial as one Arrow batch, so that an engine is opened once, whe
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from jobs.runtime.forecast import CHARACTERS, TOKENS, Observation, Sampled, Stratum, forecast
 from jobs.runtime.recipe import LoadedRecipe
 from jobs.runtime.schema import DOCUMENTS, TAIL
-from jobs.stages.base import Resources, Stage
+from jobs.stages.base import Resources, Stage, pass_pairs
 from jobs.stages.engines import RecipeTranslator, english_names, open_generator, prompt_name, task_devices
-from jobs.stages.translate import NO_ENGINE
+from jobs.stages.texts import LABEL, NO_ENGINE, READ, WRITTEN
 from udfs.generators import InstructionRequest
 from udfs.generators.instructions import ChatGenerator, Prompt
 from udfs.loaded import close_all, open_for
 from udfs.translators.seq2seq import Seq2SeqTranslator
-
-CHARACTERS: Final = "characters"
-TOKENS: Final = "tokens"
-# What a stage's engines read and write; the rest of a row costs them nothing.
-_READ: Final[Mapping[str, tuple[str, ...]]] = {
-    "clean": ("text",),
-    "translate": ("title", "text"),
-    "instruct": ("text_en",),
-    "back_translate": ("instruction_en",),
-    "screen": ("instruction_src", "text"),
-}
-_WRITTEN: Final[Mapping[str, tuple[str, ...]]] = {
-    "translate": ("title_en", "text_en"),
-    "instruct": ("instruction_en",),
-    "back_translate": ("instruction_src",),
-}
-_LABEL: Final = {"translate": "translator", "back_translate": "back_translator"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +94,15 @@ class Trial:
     stages: tuple[StageTrial, ...]
     skipped: tuple[str, ...]
     """Stages that look across documents or have no engine: every document of the trial passed them."""
+    observations: Mapping[str, Sequence[Observation]] = field(default_factory=dict)
+    """What each stage did with each document that reached it, by stage; those of ``clean`` too."""
+
+    def known(self) -> dict[str, Sampled]:
+        """Return what the trial tells of each stage."""
+        return {
+            each.stage: Sampled(self.observations.get(each.stage, ()), each.unit, each.per_second or None)
+            for each in self.stages
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,28 +160,51 @@ class _InProcess:
         return table.append_column("detail", pa.array([said[each]["detail"] for each in ids], pa.string()))
 
 
-def run_trial(spark: SparkSession, recipe: LoadedRecipe, candidates: pa.Table, wanted: int) -> Trial:
+def run_trial(
+    spark: SparkSession,
+    recipe: LoadedRecipe,
+    candidates: pa.Table,
+    wanted: int,
+    stages: Collection[str] | None = None,
+) -> Trial:
     """Send documents through the stages of a recipe that have engines.
+
+    Rows that hold their instruction pass the stages that such rows pass in a run, and join the others after them.
 
     Args:
         spark: the session; the stages' rules for rejecting rows run in it, the engines in this process.
         recipe: a checked recipe, whose engines can be used.
         candidates: columns of a source, living rows in the order of preference.
         wanted: documents that go to the engines. All candidates go through ``clean``, as it rejects some.
+        stages: names of the stages whose engines can be used; the trial ends before the first that is not among them.
+            None: all.
 
     Raises:
         udfs.engines.EngineUnavailable: if an engine cannot be loaded on this machine.
     """
     resources = recipe.resources()
-    rows, schema = candidates, StructType([*DOCUMENTS.fields, TAIL["rejected_for"], TAIL["detail"]])
+    schema = StructType([*DOCUMENTS.fields, TAIL["rejected_for"], TAIL["detail"]])
+    rows, passing = _parted(candidates, wanted)
     documents: dict[str, TrialDocument] = {}
-    stages: list[StageTrial] = []
+    found: list[StageTrial] = []
     skipped: list[str] = []
+    observations: dict[str, list[Observation]] = defaultdict(list)
     try:
         for stage, settings in recipe.stages():
             if stage.transform is None or not stage.engines:
                 skipped.append(stage.name)
                 continue
+            if stages is not None and stage.name not in stages:
+                break
+            if passing is not None and stage.of_pairs is None:
+                rows = pa.concat_tables([rows, passing.select(rows.column_names).cast(rows.schema)])
+                passing = None
+            elif passing is not None:
+                passed = pass_pairs(spark.createDataFrame(passing, schema), stage, settings, resources)
+                passing = passed.toArrow()
+                if not len(rows):
+                    rows, schema = passing.slice(0, 0), passed.schema
+                    continue
             if not len(rows):
                 break
             if not documents and stage.name != "clean":
@@ -199,7 +215,7 @@ def run_trial(spark: SparkSession, recipe: LoadedRecipe, candidates: pa.Table, w
             passages, unit = _passages(stage, settings, resources, rows, made, here.seconds)
             is_alive = pc.equal(pc.list_value_length(made["rejected_for"]), 0)
             alive = made.filter(is_alive)
-            stages.append(
+            found.append(
                 StageTrial(
                     stage.name,
                     unit,
@@ -212,12 +228,13 @@ def run_trial(spark: SparkSession, recipe: LoadedRecipe, candidates: pa.Table, w
                     dict(Counter(reason for each in passages.values() for reason in each.rejected_for)),
                 )
             )
+            observations[stage.name] = _observations(rows, made, passages)
             if stage.name != "clean":
                 _note(documents, made, stage.name, passages)
             rows = alive
     finally:
         close_all()
-    return Trial(tuple(documents.values()), tuple(stages), tuple(skipped))
+    return Trial(tuple(documents.values()), tuple(found), tuple(skipped), dict(observations))
 
 
 def estimate(
@@ -227,10 +244,10 @@ def estimate(
     waiting: Mapping[str, Mapping[str, int]],
     uncovered: Mapping[str, Sequence[str]],
 ) -> list[Estimate]:
-    """Return what the whole run would take, by stage and language.
+    """Return what the whole run would take, by stage and language, as ``forecast`` concludes it.
 
     A document is taken to be as long as those of its language in the trial are on average, or as all are where there
-    is none, and as likely to be rejected as all of the trial were.
+    is none.
 
     Args:
         recipe: the recipe.
@@ -239,52 +256,85 @@ def estimate(
         waiting: rows by stage and language that the lake holds and the stage has not seen.
         uncovered: languages by stage that its engine does not cover.
     """
-    measured = {each.stage: each for each in trial.stages}
-    coming = {language: float(count) for language, count in incoming.items()}
-    found: list[Estimate] = []
-    for name in recipe.order[1:]:
-        for language, count in waiting.get(name, {}).items():
-            coming[language] = coming.get(language, 0.0) + count
-        stage = measured.get(name)
-        if stage is None:
-            continue
-        gone = set(uncovered.get(name, ())) if name in _LABEL else set()
-        for language, documents in sorted(coming.items()):
-            if language not in gone and round(documents):
-                found.append(_estimate(recipe, trial, stage, language, documents))
-        reached = [each for each in trial.documents if name in each.passages and each.language not in gone]
-        passed = [each for each in reached if not each.passages[name].rejected_for]
-        # All candidates went through `clean`, and the documents are those that passed.
-        kept, of = (stage.alive, stage.rows) if name == "clean" else (len(passed), len(reached))
-        share = kept / of if of else 0.0
-        coming = {language: count * share for language, count in coming.items() if language not in gone}
-    return found
+    first: Sequence[Observation] = next(iter(trial.observations.values()), ())
+    lengths: dict[str, list[int]] = defaultdict(list)
+    for each in first:
+        lengths[each.language].append(each.characters_in)
+    everywhere = [each.characters_in for each in first]
+
+    def stratum(language: str, documents: int) -> Stratum:
+        known = lengths.get(language) or everywhere or [0]
+        return Stratum("", language, documents, documents * sum(known) / len(known))
+
+    # Numbers of the lake are by language alone.
+    known = {
+        name: replace(each, observations=[replace(one, source="") for one in each.observations])
+        for name, each in trial.known().items()
+    }
+    speeds = {each.stage: each.per_second for each in trial.stages}
+    plan = forecast(
+        recipe.order[1:],
+        [stratum(language, count) for language, count in incoming.items()],
+        known,
+        waiting={name: [stratum(*item) for item in rows.items()] for name, rows in waiting.items()},
+        uncovered={name: languages for name, languages in uncovered.items() if name in LABEL},
+        seed=recipe.recipe.seed,
+    )
+    return [
+        Estimate(
+            row.stage,
+            row.language or "",
+            round(row.documents.value),
+            units := round(row.units_in.value + row.units_out.value),
+            row.unit,
+            units / speeds[row.stage] / 3600 if speeds[row.stage] else 0.0,
+            row.observed > 0,
+        )
+        for row in plan.languages
+        if row.unit is not None and row.units_in is not None and row.units_out is not None
+        if round(row.documents.value) and row.language not in uncovered.get(row.stage, ())
+    ]
 
 
-def _estimate(recipe: LoadedRecipe, trial: Trial, stage: StageTrial, language: str, documents: float) -> Estimate:
-    reached = [each for each in trial.documents if stage.stage in each.passages]
-    own = [each for each in reached if each.language == language]
-    is_measured = bool(own) or stage.stage == "clean"
-    if language == recipe.recipe.pivot and stage.stage in _LABEL:
-        mean = 0.0
-    elif stage.stage == "clean":
-        mean = (stage.units_in + stage.units_out) / stage.rows
-    else:
-        # Those that the engine had no work with say nothing of the others.
-        worked = [units for each in own or reached if (units := each.passages[stage.stage].units)]
-        mean = sum(worked) / len(worked) if worked else 0.0
-    units = round(documents * mean)
-    hours = units / stage.per_second / 3600 if stage.per_second else 0.0
-    return Estimate(stage.stage, language, round(documents), units, stage.unit, hours, is_measured)
+def _parted(candidates: pa.Table, wanted: int) -> tuple[pa.Table, pa.Table | None]:
+    """Return the documents among candidates, and the pairs, no more than are wanted; None if there are none."""
+    if "instruction" not in candidates.column_names:
+        return candidates, None
+    has_instruction = pc.is_valid(candidates["instruction"])
+    pairs = candidates.filter(has_instruction)
+    return candidates.filter(pc.invert(has_instruction)), _spread(pairs, wanted) if len(pairs) else None
+
+
+def _observations(rows: pa.Table, made: pa.Table, passages: Mapping[str, Passage]) -> list[Observation]:
+    given = rows["text_chars"].to_pylist()
+    return [
+        Observation(
+            row["source"],
+            row["language"],
+            not row["rejected_for"],
+            characters,
+            row["text_chars"],
+            passages[row["doc_id"]].units_in,
+            passages[row["doc_id"]].units_out,
+        )
+        for row, characters in zip(
+            made.select(["doc_id", "source", "language", "text_chars", "rejected_for"]).to_pylist(), given, strict=True
+        )
+    ]
 
 
 def _spread(rows: pa.Table, wanted: int) -> pa.Table:
-    """Return ``wanted`` rows: the first of each language, then the second of each, and so on."""
-    by_language: dict[str, list[int]] = {}
-    for at, language in enumerate(rows["language"].to_pylist()):
-        by_language.setdefault(language, []).append(at)
-    turns = [at for turn in zip_longest(*by_language.values()) for at in turn if at is not None]
-    return rows.take(sorted(turns[:wanted]))
+    """Return ``wanted`` rows: the first of each language, then the second of each, its sources by turns, and so on."""
+    by_language: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    names = rows.select(["language", "source"]).to_pylist()
+    for at, name in enumerate(names):
+        by_language[name["language"]][name["source"]].append(at)
+    mixed = [_by_turns(list(sources.values())) for sources in by_language.values()]
+    return rows.take(sorted(_by_turns(mixed)[:wanted]))
+
+
+def _by_turns(lists: Sequence[Sequence[int]]) -> list[int]:
+    return [each for turn in zip_longest(*lists) for each in turn if each is not None]
 
 
 def _note(documents: dict[str, TrialDocument], made: pa.Table, stage: str, passages: Mapping[str, Passage]) -> None:
@@ -297,9 +347,9 @@ def _passages(
 ) -> tuple[dict[str, Passage], str]:
     """Return each document's way through a stage by its id, and what is counted."""
     given, answers = rows.to_pylist(), made.to_pylist()
-    asked = [_joined(row, _READ.get(stage.name, ())) for row in given]
-    answered = [_joined(row, _WRITTEN.get(stage.name, ())) for row in answers]
-    label = _LABEL.get(stage.name)
+    asked = [_joined(row, READ.get(stage.name, ())) for row in given]
+    answered = [_joined(row, WRITTEN.get(stage.name, ())) for row in answers]
+    label = LABEL.get(stage.name)
     has_work = [label is None or row[label] not in (None, NO_ENGINE) for row in answers]
     if stage.name == "instruct":
         asked = _prompts(settings, resources, given, asked)
@@ -331,7 +381,7 @@ def _units(
         counts = [(row["prompt_tokens"], row["completion_tokens"]) for row in rows]
         if any(each != (None, None) for each in counts):
             return TOKENS, [(given or 0, made or 0) for given, made in counts]
-    if stage in _LABEL:
+    if stage in LABEL:
         engine = RecipeTranslator.of(settings.engine, resources)
         # The one that the stage has just used.
         devices = task_devices()

@@ -18,8 +18,8 @@ from jobs.runtime.schema import BACK_TRANSLATE, HEALTH, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Rule, Stage, flag, flag_all
 from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
 from jobs.stages.health import Fault, HealthSettings, fault_rules, to_arrow
+from jobs.stages.texts import NO_ENGINE
 from jobs.stages.translate import (
-    NO_ENGINE,
     REQUESTS,
     cache_key,
     engine_identity,

@@ -19,6 +19,17 @@ from udfs.screening.lists import ScreeningLists
 from udfs.settings import OPERATIONAL, Settings
 
 
+class Expected(Settings):
+    """What a stage is expected to do with a document, for ``backprompt plan`` where that cannot be measured."""
+
+    kept: float | None = Field(None, ge=0, le=1)
+    """Share of the documents that it keeps. null: not known; all are taken to stay."""
+    prompt_tokens: float | None = Field(None, ge=0)
+    """What its engine reads a document. null: not known."""
+    completion_tokens: float | None = Field(None, ge=0)
+    """What its engine writes a document. null: not known."""
+
+
 class StageSettings(Settings):
     """Settings that every stage has."""
 
@@ -26,6 +37,8 @@ class StageSettings(Settings):
     """Files of the table before it that one batch reads; a crash repeats at most one batch. null: all there are."""
     tasks: int | None = Field(None, ge=1, json_schema_extra=OPERATIONAL)
     """Spark tasks a batch is spread over; null: Spark's own number of shuffle partitions."""
+    expected: Expected | None = Field(None, json_schema_extra=OPERATIONAL)
+    """What a plan takes of the stage where no engine is at hand to measure it, or other documents decide."""
 
 
 class EngineStageSettings(StageSettings):

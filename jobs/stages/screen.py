@@ -23,7 +23,7 @@ from jobs.stages.engines import (
     RecipeIdentifier,
     task_devices,
 )
-from jobs.stages.translate import NO_ENGINE
+from jobs.stages.texts import NO_ENGINE
 from udfs.arrow import with_columns
 from udfs.classifiers.transformers import TransformersClassifierSettings
 from udfs.classifiers.wordlist import WordListSettings

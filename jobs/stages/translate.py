@@ -20,6 +20,7 @@ from jobs.runtime.schema import HEALTH, TRANSLATE, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Rule, Stage, flag, flag_all, no_columns
 from jobs.stages.engines import AnyTranslator, RecipeTranslator, task_devices
 from jobs.stages.health import Fault, HealthSettings, fault_rules, from_row, to_arrow
+from jobs.stages.texts import NO_ENGINE
 from udfs.arrow import with_columns
 from udfs.engines import Answer
 from udfs.loaded import open_for
@@ -27,7 +28,6 @@ from udfs.settings import OPERATIONAL
 from udfs.translators import Translator
 from udfs.translators.apertium import ApertiumSettings
 
-NO_ENGINE = "none"  # label of a row that was in the target language already
 # May stand beside a stage's columns: array<struct<cache_key, engine, translation, health>>, what earlier batches made
 # of the row's texts. A stage uses it instead of its engine and takes it away.
 CACHED: Final = "cached_translations"

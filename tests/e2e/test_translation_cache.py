@@ -10,7 +10,7 @@ from jobs.runtime import translation_cache
 from jobs.runtime.accounting import check
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import RUNS
-from jobs.stages.translate import NO_ENGINE
+from jobs.stages.texts import NO_ENGINE
 from tests.conftest import run_recipe
 from tests.e2e.test_demo import rows_of
 from udfs.translators.apertium import ApertiumSettings

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final, Literal
 
-from udfs.settings import Settings
+from udfs.rates import EngineSettings
 
 # Scripts that put no blanks between words: an entry may stand anywhere in a line of theirs.
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -16,7 +16,7 @@ _LAST_CODE_POINT_OF_MARKS: Final = 0x1FFFF
 _LAST_BASIC: Final = "\uffff"
 
 
-class WordListSettings(Settings):
+class WordListSettings(EngineSettings):
     """Flags words of a list per language, matched as whole words whatever their case.
 
     A flag says that a word is there, not that the text is hateful: quotations and novels are flagged, hatred in plain

@@ -14,7 +14,7 @@ from udfs.chat import ChatError, ChatModel, Completion, row_seed, without_reason
 from udfs.engines import Answer
 from udfs.generators import Generated, InstructionRequest
 from udfs.prompts import Budget, Rule, check_prompt, fill, prompt_hash, shorten_all
-from udfs.settings import Settings
+from udfs.rates import EngineSettings
 
 OPTIONAL_SLOTS: Final = ("title", "language")
 """Slots that a prompt may have beside ``{{text}}``: the English title ("" without one), the document's language."""
@@ -46,7 +46,7 @@ _REFUSAL: Final = re.compile(
 )
 
 
-class InstructionSettings(Settings):
+class InstructionSettings(EngineSettings):
     """What every chat model that writes instructions is asked with."""
 
     prompt: str = Field("reverse_instruction", pattern=r"^\w[\w.-]*$")

@@ -22,7 +22,7 @@ from udfs.generators import Generated, InstructionRequest
 from udfs.generators.leads import is_defined, person
 from udfs.generators.titles import is_how_to, is_question, is_task, is_usable
 from udfs.masking import quotable
-from udfs.settings import Settings
+from udfs.rates import EngineSettings
 
 VERSION: Final = "template-v1"
 
@@ -76,7 +76,7 @@ _TITLED: Final = _texts("a text")
 _NOT_ANSWERING: Final = frozenset({"news", "speech", "encyclopedic"})
 
 
-class TemplateSettings(Settings):
+class TemplateSettings(EngineSettings):
     """Instructions by rules, without a model; embedded, and marked as such in every row."""
 
     prompt: ClassVar[None] = None

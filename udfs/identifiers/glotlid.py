@@ -22,7 +22,7 @@ from udfs.engines import EngineUnavailable
 from udfs.identifiers import Found, Identified, Outcome
 from udfs.identifiers.fasttext_file import NotAClassifierError, read_labels
 from udfs.languages import Language, LanguageTable
-from udfs.settings import Settings
+from udfs.rates import EngineSettings
 
 NO_TEXT: Final = "und"
 _INSTALL: Final = "pip install 'backprompt[glotlid]'"
@@ -110,7 +110,7 @@ def _pairs(value: Any) -> Any:
 Thresholds = Annotated[tuple[tuple[LanguageCode, Probability], ...], BeforeValidator(_pairs)]
 
 
-class GlotLidSettings(Settings):
+class GlotLidSettings(EngineSettings):
     """GlotLID: a fastText file of 1.7 GB, held in memory once a Python worker, for 2,102 languages and scripts.
 
     A text is a ``match`` if the expected language is at least as probable as any other, a ``mismatch`` if another is

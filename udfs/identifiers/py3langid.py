@@ -13,7 +13,7 @@ from pydantic import Field
 
 from udfs.engines import EngineUnavailable
 from udfs.identifiers import Found, Identified, Outcome
-from udfs.settings import Settings
+from udfs.rates import EngineSettings
 
 _MODEL: Final = "data/model.npz.xz"  # inside the package
 NO_TEXT: Final = "und"
@@ -29,7 +29,7 @@ _RELATIVES: Final = (
 )
 
 
-class Py3langidSettings(Settings):
+class Py3langidSettings(EngineSettings):
     """py3langid: embedded, from the text's byte n-grams, for languages with a code in the language table."""
 
     kind: Literal["py3langid"] = "py3langid"

@@ -22,7 +22,8 @@ from typing import Final, Literal
 from pydantic import Field
 
 from udfs.engines import Answer, EngineUnavailable
-from udfs.settings import OPERATIONAL, Settings
+from udfs.rates import EngineSettings
+from udfs.settings import OPERATIONAL
 from udfs.translators.apertium_stream import StageError, deformat, normalise, reformat, run_stage_apart, run_stages
 
 PREFIX_VARIABLE: Final = "BACKPROMPT_APERTIUM"
@@ -89,7 +90,7 @@ _FROM_ENGLISH: Final = {
 LANGUAGES: Final = tuple(_TO_ENGLISH)
 
 
-class ApertiumSettings(Settings):
+class ApertiumSettings(EngineSettings):
     """Apertium: translates spa, cat, glg, epo directly, por, ita, fra by way of a relative, to English and back."""
 
     kind: Literal["apertium"] = "apertium"

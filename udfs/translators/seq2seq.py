@@ -27,6 +27,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from udfs.engines import Answer, EngineUnavailable
 from udfs.languages import Scheme
+from udfs.rates import EngineSettings
 from udfs.segments import Segmented, segment_all
 from udfs.settings import OPERATIONAL, Settings
 from udfs.token_batches import pack
@@ -113,7 +114,7 @@ class DecodingSettings(Settings):
         return min(self.max_output_tokens, math.ceil(self.max_output_ratio * source_tokens) + _SPARE_TOKENS)
 
 
-class Seq2SeqSettings(Settings):
+class Seq2SeqSettings(EngineSettings):
     """Settings of every engine for encoder-decoder models."""
 
     model: str

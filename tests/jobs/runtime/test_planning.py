@@ -1,0 +1,307 @@
+"""Plans over real corpora and lakes, with the embedded engines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from jobs.__main__ import main
+from jobs.runtime import comparison, corpora, costs, ledger, planning
+from jobs.runtime.errors import BackpromptError
+from jobs.runtime.lake import Lake
+from jobs.runtime.pipeline import Options, Outcome, run
+from jobs.runtime.planning import Planned, PlanOptions, make_plan
+from jobs.runtime.recipe import LoadedRecipe, load_recipe
+from tests.conftest import ROOT, Recorder
+
+RECIPE = """
+name: planned
+seed: 3
+rows_per_file: 10
+sources:
+  - kind: jsonl
+    name: own
+    path: corpus
+    license: CC0-1.0
+    genre: encyclopedic
+    columns: {{text: body, id: id, title: title}}
+stages:
+  clean: {{min_chars: 20{clean}}}
+  dedup:
+  translate: {{engine: {{kind: apertium{translate}}}, max_files_per_batch: 1{stated}}}
+  instruct: {{engine: {{kind: template{instruct}}}}}
+  back_translate: {{engine: {{kind: apertium}}}}
+  screen:
+  pairs:
+"""
+SPANISH = "La casa número {n} es grande y tiene un jardín con muchos árboles. Los {n} niños juegan allí por la tarde."
+CATALAN = "La casa número {n} és gran i té un jardí amb molts arbres. Els {n} nens juguen allà a la tarda amb amics."
+PRICED = ", rates: {price_per_million_characters: 1000, currency: EUR}"
+"""A thousandth of a euro a character, so that a text of a hundred costs ten cents."""
+
+
+def write_recipe(folder: Path, **parts: str) -> LoadedRecipe:
+    values = {"clean": "", "translate": "", "instruct": "", "stated": ""} | parts
+    path = folder / "planned.yaml"
+    path.write_text(RECIPE.format(**values), encoding="utf-8")
+    return load_recipe(str(path))
+
+
+def write_corpus(folder: Path, **texts: list[str]) -> int:
+    """Write texts by language; returns their characters."""
+    for language, bodies in texts.items():
+        lines = [
+            json.dumps({"id": f"{language}{at}", "title": f"La casa {at}", "body": body})
+            for at, body in enumerate(bodies)
+        ]
+        (folder / "corpus" / language).mkdir(parents=True, exist_ok=True)
+        (folder / "corpus" / language / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return sum(len(body) for bodies in texts.values() for body in bodies)
+
+
+def words(template: str, number: int) -> str:
+    """A text that is like no other: numbers at its places, and words of its own."""
+    own = " ".join(f"{(number * 37 + at * 11) % 9973} {(number * 53 + at * 29) % 9967}" for at in range(12))
+    return f"{template.format(n=number)} {own}."
+
+
+def stages(planned: Planned) -> dict[str, Any]:
+    return {row.stage: row for row in planned.plan.stages}
+
+
+def go(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, **options: Any) -> Outcome:
+    return run(spark, recipe, lake, Options(**options), Recorder())
+
+
+@pytest.fixture(scope="module")
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A corpus of 50 documents in two languages, its plan, saved, and the run that came after it."""
+    folder = tmp_path_factory.mktemp("planned")
+    texts = [words(SPANISH, at) for at in range(24)]
+    spanish = [*texts, *texts[:6]]  # six of them twice
+    characters = write_corpus(
+        folder, spa_Latn=spanish, cat_Latn=[*(words(CATALAN, at) for at in range(14)), *["curt"] * 6]
+    )
+    recipe = write_recipe(folder, translate=PRICED)
+    lake = Lake(spark, str(folder / "lake"))
+    planned = make_plan(spark, recipe, lake, PlanOptions())
+    planning.save(lake, planned)
+    go(spark, recipe, lake)
+    return recipe, lake, planned, characters
+
+
+class TestPlan:
+    def test_documents_and_characters_are_counted(self, made: Any) -> None:
+        _, _, planned, characters = made
+        first = stages(planned)["documents"]
+        assert (first.documents.value, first.characters.value) == (50, characters)
+        assert first.documents.low == first.documents.high == 50
+        assert (planned.counted, planned.projected, planned.sampled) == (("own",), (), 50)
+
+    def test_what_repeats_is_found_over_the_whole_corpus(self, made: Any) -> None:
+        found = stages(made[2])
+        assert found["dedup"].basis == "counted"
+        assert found["dedup"].documents.value - found["dedup"].kept.value == pytest.approx(6, abs=0.5)
+
+    def test_it_says_what_the_run_then_did(self, made: Any) -> None:
+        recipe, lake, planned, _ = made
+        found = comparison.compare_lake(lake, costs.prices(recipe))
+        assert found.plan_id == planned.plan_id
+        by_stage = {each.stage: each for each in found.stages}
+        assert list(by_stage) == list(recipe.order)
+        for stage, each in by_stage.items():
+            amounts = [each.documents, each.characters]
+            if stage in ("translate", "instruct", "back_translate", "screen"):
+                amounts += [each.characters_in]
+            for amount in amounts:
+                assert amount.error is not None, stage
+                assert abs(amount.error) <= 0.15, (stage, amount)
+        for row in lake.read(ledger.TABLE).groupBy("stage").agg(F.sum("rows_in").alias("rows")).collect():
+            assert by_stage[row["stage"]].documents.actual == row["rows"]
+        cost = by_stage["translate"].cost
+        assert found.currency == "EUR"
+        assert cost.error is not None
+        assert abs(cost.error) <= 0.15
+        read = by_stage["translate"].characters_in.actual
+        assert read is not None
+        assert cost.actual == pytest.approx(read / 1_000)
+
+    def test_what_engines_read_is_entered_in_runs(self, made: Any) -> None:
+        _, lake, _, _ = made
+        sums = lake.read(ledger.TABLE).groupBy("stage").agg(F.sum("characters_read"), F.sum("characters_written"))
+        entered = {row[0]: (row[1], row[2]) for row in sums.collect()}
+        length = F.coalesce(F.char_length("title"), F.lit(0)) + F.char_length("text")
+        english = F.coalesce(F.char_length("title_en"), F.lit(0)) + F.char_length("text_en")
+        there = lake.read("translate").where("translator IS NOT NULL").agg(F.sum(length), F.sum(english)).first()
+        assert there is not None
+        assert entered["translate"] == tuple(there)
+        assert entered["dedup"] == (None, None)
+
+    def test_a_lake_that_holds_all_has_nothing_to_come(self, spark: SparkSession, made: Any) -> None:
+        recipe, lake, _, _ = made
+        planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
+        assert planned.plan.stages == ()
+
+    def test_rows_are_saved_as_they_were_planned(self, made: Any) -> None:
+        _, lake, planned, _ = made
+        rows = lake.read(planning.TABLE).collect()
+        assert len(rows) == len(planned.plan.rows)
+        assert {(row["stage"], row["language"], row["source"]) for row in rows} == {
+            (row.stage, row.language, row.source) for row in planned.plan.rows
+        }
+        translate = [row for row in rows if row["stage"] == "translate"]
+        assert sum(row["units_in"] for row in translate) == pytest.approx(stages(planned)["translate"].units_in.value)
+        assert {row["currency"] for row in translate} == {"EUR"}
+        assert {row["unit"] for row in translate} == {"characters"}
+
+    def test_without_a_trial_documents_are_planned_all_the_same(self, spark: SparkSession, made: Any) -> None:
+        recipe, _, _, _ = made
+        empty = Lake(spark, str(Path(recipe.recipe.path).parent / "none"))
+        planned = make_plan(spark, recipe, empty, PlanOptions(trial=0))
+        found = stages(planned)
+        assert found["clean"].basis == "sampled"
+        assert found["translate"].documents.value == pytest.approx(38, abs=1)
+        assert (found["translate"].units_in, found["translate"].money, planned.plan.money) == (None, None, None)
+        assert planned.unpriced == ("translate",)
+        assert planned.unmeasured.keys() == {"translate", "instruct", "back_translate", "screen"}
+        assert not Path(empty.location).exists()
+
+
+@pytest.mark.usefixtures("spark")
+class TestBadInput:
+    def test_engines_that_are_missing_leave_what_the_recipe_states(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(10)])
+        nowhere = f", prefix: {tmp_path}/nowhere"
+        stated = ", expected: {kept: 0.5, prompt_tokens: 100, completion_tokens: 20}"
+        rates = ", rates: {price_per_hour: 3.6, tokens_per_second: 60}"
+        recipe = write_recipe(tmp_path, translate=nowhere + rates, stated=stated)
+        assert main(["plan", recipe.recipe.path, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert "no Apertium" in found["unmeasured"]["translate"]
+        assert found["unmeasured"]["instruct"] == "it reads what translate makes"
+        (translate,) = (each for each in found["stages"] if each["stage"] == "translate")
+        assert (translate["basis"], translate["unit"]) == ("stated", "tokens")
+        assert translate["units_in"]["value"] == pytest.approx(1_000)
+        assert translate["documents_kept"]["value"] == pytest.approx(5)
+        assert found["cost"]["value"] == pytest.approx(1_200 / 60 / 1_000)
+        assert main(["plan", recipe.recipe.path]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert "Not measured: translate (translate.engine: " in text
+        assert "Nothing was written." in text
+
+    def test_corpora_without_documents(self, spark: SparkSession, tmp_path: Path) -> None:
+        write_corpus(tmp_path, spa_Latn=[])
+        recipe, lake = write_recipe(tmp_path), Lake(spark, str(tmp_path / "lake"))
+        with pytest.raises(BackpromptError, match=r"hold no documents: .*corpus"):
+            make_plan(spark, recipe, lake, PlanOptions())
+
+    def test_there_is_no_plan_to_compare_with(self, spark: SparkSession, tmp_path: Path) -> None:
+        with pytest.raises(BackpromptError, match=r"holds no plan\. 'backprompt plan RECIPE"):
+            comparison.compare_lake(Lake(spark, str(tmp_path)))
+
+
+def test_of_a_large_corpus_one_file_a_language_is_read(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(8)])
+    small = tmp_path / "corpus" / "spa_Latn" / "a.jsonl"
+    other = small.read_text(encoding="utf-8").replace('"spa_Latn', '"other')
+    small.with_name("b.jsonl").write_text(other * 2 + other.splitlines()[0], encoding="utf-8")
+    monkeypatch.setattr(corpora, "_SMALL_BYTES", 0)
+    recipe, lake = write_recipe(tmp_path), Lake(spark, str(tmp_path / "lake"))
+    planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
+    assert (planned.counted, planned.projected, planned.sampled) == ((), ("own",), 8)
+    assert stages(planned)["documents"].documents.value == pytest.approx(25, rel=0.05)
+    whole = make_plan(spark, recipe, lake, PlanOptions(trial=0, reads_all=True))
+    assert stages(whole)["documents"].documents.value == 25
+
+
+def test_rows_that_hold_their_instruction_are_tried_from_the_screen_on(spark: SparkSession, tmp_path: Path) -> None:
+    write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(4)])
+    path = tmp_path / "planned.yaml"
+    write_recipe(tmp_path)
+    own = "  - {kind: instructions, name: pairs, path: pairs, language: spa_Latn, license: CC0-1.0, columns: {id: id}}"
+    path.write_text(path.read_text(encoding="utf-8").replace("stages:", f"{own}\nstages:"), encoding="utf-8")
+    rows = [
+        {"id": str(at), "instruction": f"¿Qué dice la casa {at}?", "response": words(SPANISH, at)} for at in range(6)
+    ]
+    # The screen finds these to be in another language than they say.
+    rows += [
+        {"id": f"x{at}", "instruction": f"What does the house number {at} say to us today?", "response": "Nada."}
+        for at in range(6)
+    ]
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    planned = make_plan(spark, load_recipe(str(path)), Lake(spark, str(tmp_path / "lake")), PlanOptions())
+    by_source = {(row.stage, row.source): row for row in planned.plan.rows}
+    translate = by_source["translate", "pairs"]
+    assert (translate.documents.value, translate.kept.value) == (12, 12)
+    assert translate.units_in is not None
+    assert translate.units_in.value == 0
+    screen = by_source["screen", "pairs"]
+    assert (screen.documents.value, screen.observed) == (12, 12)
+    assert planned.trial is not None
+    (tried,) = (each for each in planned.trial.stages if each.stage == "screen")
+    assert tried.rows >= 12
+
+
+def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: SparkSession, tmp_path: Path) -> None:
+    """Four batches of some 2.5 EUR each, with budgets that hold two or so."""
+    write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(40)])
+    recipe, lake = write_recipe(tmp_path, translate=PRICED), Lake(spark, str(tmp_path / "lake"))
+    with pytest.raises(BackpromptError, match=r"what translate would cost"):
+        go(spark, recipe, lake, budget=5.0)
+    assert not Path(lake.location).exists()
+    planned = make_plan(spark, recipe, lake, PlanOptions())
+    planning.save(lake, planned)
+    assert planned.plan.money is not None
+    total = planned.plan.money.value
+    one = total / 4
+
+    first = go(spark, recipe, lake, budget=one * 0.02)
+    assert "0 EUR are spent" in first.stopped
+    assert first.new_rows["translate"] == 0
+    assert first.new_rows["dedup"] == 40, "what costs nothing is done"
+
+    second = go(spark, recipe, lake, budget=one * 2.4)
+    assert "--budget" in second.stopped
+    assert 0 < second.new_rows["translate"] < 40
+    third = go(spark, recipe, lake, budget=one * 5)
+    assert third.stopped == ""
+    assert second.new_rows["translate"] + third.new_rows["translate"] == 40
+    assert third.new_rows["pairs"] > 0
+    runs, prices = lake.read(ledger.TABLE), costs.prices(recipe)
+    spent = {
+        outcome.run_id: sum(
+            sum(costs.spent_by_language(prices[stage], entered).values())
+            for stage, entered in comparison.batches(runs.where(F.col("run_id") == outcome.run_id))
+            if stage in prices
+        )
+        for outcome in (second, third)
+    }
+    assert 0 < spent[second.run_id] <= one * 2.4
+    assert 0 < spent[third.run_id] <= one * 5
+    assert sum(spent.values()) == pytest.approx(total, rel=0.15)
+
+
+@pytest.mark.slow
+def test_the_demo_is_predicted_within_15_percent(spark: SparkSession, tmp_path: Path) -> None:
+    recipe = load_recipe(str(ROOT / "conf" / "demo.yaml"))
+    lake = Lake(spark, str(tmp_path / "lake"))
+    planned = make_plan(spark, recipe, lake, PlanOptions())
+    assert planned.sampled < 220
+    planning.save(lake, planned)
+    go(spark, recipe, lake)
+    for each in comparison.compare_lake(lake).stages:
+        engine = [each.characters_in, each.characters_out] if each.stage != "screen" else [each.characters_in]
+        for amount in (each.documents, each.characters, *engine):
+            if amount.planned and amount.actual:
+                assert amount.error is not None
+                assert abs(amount.error) <= 0.15, (each.stage, amount)
