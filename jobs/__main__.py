@@ -290,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--parser", metavar="PIPELINE", help="also parse them with this spaCy pipeline: en_core_web_sm"
     )
+    command.add_argument("--recipe", help="the lake's recipe: the rates of its engines give the cost")
     command.add_argument(
         "--set", action="append", default=[], metavar="STAGE.SETTING=VALUE",
         help="show what another threshold would change, as explore does; several are looked at together",
@@ -594,9 +595,12 @@ def _review_results(args: argparse.Namespace, log_file: Path | None) -> int:
 def _report(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands import report
     from jobs.explore.cuts import cuts_of, parse_set, parse_sweep
+    from jobs.runtime import costs
+    from jobs.runtime.recipe import load_recipe
 
     cuts = cuts_of([parse_set(text) for text in args.set], [parse_sweep(text) for text in args.sweep])
-    options = report.Options(args.samples, args.seed, args.instructions, args.parser, tuple(cuts))
+    prices = costs.prices(load_recipe(args.recipe)) if args.recipe else None
+    options = report.Options(args.samples, args.seed, args.instructions, args.parser, prices, cuts)
     report.write_report(_lake(args, log_file), Path(args.output), options, console())
     return 0
 

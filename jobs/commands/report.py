@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType
 from rich.console import Console
 
 from jobs.commands import clusters, explore
@@ -23,7 +21,7 @@ from jobs.report import measures
 from jobs.report.data import Effort, Pairs, ReportData, Sample, Score, Table, VerbNouns
 from jobs.report.page import render
 from jobs.review.results import summary
-from jobs.runtime import ledger
+from jobs.runtime import comparison, costs, ledger, planning
 from jobs.runtime.accounting import tables_in_order
 from jobs.runtime.conf import cleaning_lists, language_table
 from jobs.runtime.errors import BackpromptError
@@ -34,7 +32,9 @@ from jobs.stages.dedup import TARGETS
 from jobs.stages.dedup_report import DedupReport
 from udfs.verb_noun import open_parser
 
-PLANS: Final = "plans"
+_MEASURES: Final = (
+    "documents", "characters", "tokens_in", "tokens_out", "characters_in", "characters_out", "seconds", "cost"
+)  # fmt: skip
 _ENGLISH: Final = "eng_Latn"
 
 
@@ -50,6 +50,8 @@ class Options:
     """English instructions whose verbs and nouns are looked for, about."""
     parser: str | None = None
     """A spaCy pipeline that looks for them too; None: by rules alone."""
+    prices: costs.Prices | None = None
+    """Of the engines of the lake's recipe, for the cost; None: it is not known."""
     cuts: tuple[Cut, ...] = ()
     """Other thresholds that are looked at."""
 
@@ -114,7 +116,8 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         verb_nouns=verbs,
         clusters=dict(_clusters(lake, order, options.seed, note)),
         scores=scores,
-        efforts=list(_efforts(lake, stages)) if stages else (),
+        efforts=list(_efforts(lake, stages, options.prices)) if stages else (),
+        planned=_planned(lake, options.prices),
         other_thresholds=_other_thresholds(lake, options, note),
         reviews=_reviews(lake),
         pair_samples=shown,
@@ -197,32 +200,50 @@ def _clusters(
             yield name, str(error)
 
 
-def _efforts(lake: Lake, stages: Sequence[Mapping[str, Any]]) -> Iterator[Effort]:
+def _efforts(lake: Lake, stages: Sequence[Mapping[str, Any]], prices: costs.Prices | None) -> Iterator[Effort]:
     tokens = ledger.tokens_by_stage(lake)
-    planned = planned_by_stage(lake.read(PLANS)) if lake.exists(PLANS) else {}
+    cost: dict[str, float] = defaultdict(float)
+    for stage, entered in comparison.batches(lake.read(ledger.TABLE)) if prices else ():
+        cost[stage] += sum(costs.spent_by_language((prices or {}).get(stage, ()), entered).values())
     for each in stages:
         name = each["stage"]
         prompt, completion = tokens.get(name, (None, None))
         characters = sum(cell["characters"] for cell in each["languages"].values())
-        yield Effort(
-            name, each["rows_in"], characters, each["seconds"], prompt, completion, planned=planned.get(name, {})
-        )
+        spent = cost[name] if prices and name in prices else None
+        yield Effort(name, each["rows_in"], characters, each["seconds"], prompt, completion, spent)
 
 
-def planned_by_stage(plans: DataFrame) -> dict[str, dict[str, float]]:
-    """Sum what was planned: stage -> measure -> sum over languages and sources.
+def _planned(lake: Lake, prices: costs.Prices | None) -> list[Table]:
+    """Return the newest plan beside what was done since; none if the lake has no plan."""
+    if not lake.exists(planning.TABLE):
+        return []
+    found = comparison.compare_lake(lake, prices)
+    rows = []
+    for each in found.stages:
+        for measure in _MEASURES:
+            amount: comparison.Amount = getattr(each, measure)
+            if amount.planned is None and amount.actual is None:
+                continue
+            interval = "–" if amount.low is None or amount.high is None else f"{amount.low:,.4g} – {amount.high:,.4g}"
+            error = "–" if amount.error is None else f"{amount.error:+.0%}"
+            rows.append(
+                (
+                    each.stage,
+                    measure.replace("_", " "),
+                    _number(amount.planned),
+                    interval,
+                    _number(amount.actual),
+                    error,
+                )
+            )
+    unit = f" Money is in {found.currency}." if found.currency else ""
+    note = f"Plan {found.plan_id} of {found.created_at:%Y-%m-%d %H:%M}; intervals hold 80 % of what may come.{unit}"
+    header = ("stage", "measure", "planned", "interval", "actual", "plan off by")
+    return [Table("Planned against actual", header, rows, note, is_text=frozenset({0, 1}))]
 
-    Input columns: stage, and any number of measures, such as documents, characters, seconds.
-    """
-    names = [
-        field.name
-        for field in plans.schema.fields
-        if isinstance(field.dataType, NumericType) and not field.name.endswith(("_id", "generation"))
-    ]
-    if "stage" not in plans.columns or not names:
-        return {}
-    rows = plans.groupBy("stage").agg(*(F.sum(name).cast("double").alias(name) for name in names)).collect()
-    return {row["stage"]: {name: row[name] for name in names if row[name] is not None} for row in rows}
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.2f}" if 0 < value < 100 and value % 1 else f"{value:,.0f}"
 
 
 def _parameters(lake: Lake, order: list[str]) -> list[Table]:

@@ -150,8 +150,6 @@ class Effort:
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None = None
-    planned: Mapping[str, float] = field(default_factory=dict)
-    """What ``backprompt plan`` foresaw, by measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +183,8 @@ class ReportData:
     efforts: Sequence[Effort] = ()
     pair_samples: Sequence[Sample] = ()
     rejection_samples: Sequence[Sample] = ()
+    planned: Sequence[Table] = ()
+    """What was planned beside what was done."""
     other_thresholds: Sequence[Table] = ()
     """What other thresholds would change."""
     reviews: Sequence[Table] = ()

@@ -468,7 +468,7 @@ def _effort(data: ReportData) -> Iterator[Block]:
     else:
         yield Text("No stage counted tokens: its engines are no language models, or tell none.", is_empty=True)
     if all(each.cost is None for each in data.efforts):
-        yield Text("No cost: the recipe's engines have no rates.", is_empty=True)
+        yield Text("No cost: engines have no rates, or the report was made without --recipe.", is_empty=True)
     rows = [
         (each.stage, number(each.rows), number(each.characters), f"{each.seconds:,.1f}",
          f"{each.rows / each.seconds:,.1f}" if each.seconds else "–", _or_dash(each.prompt_tokens),
@@ -477,27 +477,10 @@ def _effort(data: ReportData) -> Iterator[Block]:
     ]  # fmt: skip
     header = ("stage", "rows in", "characters", "seconds", "rows/s", "prompt tokens", "completion tokens", "cost")
     yield Table("What each stage took", header, rows)
-    planned = [
-        (each.stage, measure, number(value), _or_dash(actual), share(abs(actual - value), value) if actual else "–")
-        for each in data.efforts
-        for measure, value in each.planned.items()
-        for actual in [_actual(each, measure)]
-    ]
-    if planned:
-        compared = ("stage", "measure", "planned", "actual", "off by")
-        yield Table("Planned against actual", compared, planned, is_text=frozenset({0, 1}))
+    if data.planned:
+        yield from data.planned
     else:
-        yield Text("Nothing was planned: 'backprompt plan' was not run for this lake.", is_empty=True)
-
-
-def _actual(each: Any, measure: str) -> float | None:
-    tokens = (each.prompt_tokens, each.completion_tokens)
-    known = {
-        "documents": each.rows, "rows": each.rows, "characters": each.characters, "seconds": each.seconds,
-        "prompt_tokens": each.prompt_tokens, "completion_tokens": each.completion_tokens, "cost": each.cost,
-        "tokens": None if tokens == (None, None) else sum(filter(None, tokens)),
-    }  # fmt: skip
-    return known.get(measure)
+        yield Text("Nothing was planned: 'backprompt plan --save' was not run for this lake.", is_empty=True)
 
 
 def _pair_samples(data: ReportData) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from jobs.__main__ import main
 from jobs.commands.report import Options as ReportOptions
-from jobs.commands.report import gather, planned_by_stage
+from jobs.commands.report import gather
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import PAIRS
 from tests.browser import errors_of
@@ -69,19 +69,3 @@ def test_what_cannot_be_is_said(finished: SimpleNamespace, tmp_path: Path, capsy
     assert main(["report", "--lake", str(finished.path), "--output", str(tmp_path / "a.html"), "--parser", "nope"]) == 2
     assert "nope" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.html"))
-
-
-def test_what_was_planned_is_summed_by_stage(spark: Any) -> None:
-    plans = spark.createDataFrame(
-        [
-            ("clean", "cat_Latn", "a", 10, 1.5),
-            ("clean", "spa_Latn", "a", 5, None),
-            ("screen", "cat_Latn", "a", 1, None),
-        ],
-        "stage string, language string, source string, documents long, gpu_hours double",
-    )
-    assert planned_by_stage(plans) == {
-        "clean": {"documents": 15.0, "gpu_hours": 1.5},
-        "screen": {"documents": 1.0},
-    }
-    assert planned_by_stage(plans.drop("stage")) == {}

@@ -93,8 +93,12 @@ def example() -> ReportData:
         clusters={"dedup": "Table dedup was made by another version of Backprompt"},
         scores=scores,
         efforts=[
-            Effort("clean", 2_880, 3_000_000, 12.5, None, None, planned={"documents": 3_000.0, "gpu_hours": 1.5}),
+            Effort("clean", 2_880, 3_000_000, 12.5, None, None),
             Effort("instruct", 2_700, 2_900_000, 250.0, 900_000, 60_000, cost=1.25),
+        ],
+        planned=[
+            Table("Planned against actual", ("stage", "measure", "planned"), [("clean", "documents", "3,000")],
+                  is_text=frozenset({0, 1}))
         ],
         pair_samples=[
             Sample(
