@@ -356,7 +356,7 @@ def _sample(documents: DataFrame, alive: Mapping[tuple[str, str], int], size: in
         [(*name.split(SEPARATOR), number) for name, number in numbers.items()] or [("", "", 0)],
         "source string, language string, wanted long",
     )
-    living = documents.where(F.size("rejected_for") == 0)
+    living = documents.where((F.size("rejected_for") == 0) & ~F.expr(HOLDS_PAIR))  # no engine is tried on pairs
     first = Window.partitionBy("source", "language").orderBy("position", "doc_id")
     placed = living.select("doc_id", "source", "language", sampling_position("doc_id", seed).alias("position"))
     chosen = (

@@ -21,7 +21,7 @@ from pyspark.sql.types import StructType
 from jobs.runtime.forecast import CHARACTERS, TOKENS, Observation, Sampled, Stratum, forecast
 from jobs.runtime.recipe import LoadedRecipe
 from jobs.runtime.schema import DOCUMENTS, TAIL
-from jobs.stages.base import Resources, Stage, pass_pairs
+from jobs.stages.base import Resources, Stage
 from jobs.stages.engines import RecipeTranslator, english_names, open_generator, prompt_name, task_devices
 from jobs.stages.texts import LABEL, NO_ENGINE, READ, WRITTEN
 from udfs.generators import InstructionRequest
@@ -169,8 +169,6 @@ def run_trial(
 ) -> Trial:
     """Send documents through the stages of a recipe that have engines.
 
-    Rows that hold their instruction pass the stages that such rows pass in a run, and join the others after them.
-
     Args:
         spark: the session; the stages' rules for rejecting rows run in it, the engines in this process.
         recipe: a checked recipe, whose engines can be used.
@@ -184,7 +182,7 @@ def run_trial(
     """
     resources = recipe.resources()
     schema = StructType([*DOCUMENTS.fields, TAIL["rejected_for"], TAIL["detail"]])
-    rows, passing = _parted(candidates, wanted)
+    rows = candidates
     documents: dict[str, TrialDocument] = {}
     found: list[StageTrial] = []
     skipped: list[str] = []
@@ -196,15 +194,6 @@ def run_trial(
                 continue
             if stages is not None and stage.name not in stages:
                 break
-            if passing is not None and stage.of_pairs is None:
-                rows = pa.concat_tables([rows, passing.select(rows.column_names).cast(rows.schema)])
-                passing = None
-            elif passing is not None:
-                passed = pass_pairs(spark.createDataFrame(passing, schema), stage, settings, resources)
-                passing = passed.toArrow()
-                if not len(rows):
-                    rows, schema = passing.slice(0, 0), passed.schema
-                    continue
             if not len(rows):
                 break
             if not documents and stage.name != "clean":
@@ -294,15 +283,6 @@ def estimate(
         if row.unit is not None and row.units_in is not None and row.units_out is not None
         if round(row.documents.value) and row.language not in uncovered.get(row.stage, ())
     ]
-
-
-def _parted(candidates: pa.Table, wanted: int) -> tuple[pa.Table, pa.Table | None]:
-    """Return the documents among candidates, and the pairs, no more than are wanted; None if there are none."""
-    if "instruction" not in candidates.column_names:
-        return candidates, None
-    has_instruction = pc.is_valid(candidates["instruction"])
-    pairs = candidates.filter(has_instruction)
-    return candidates.filter(pc.invert(has_instruction)), _spread(pairs, wanted) if len(pairs) else None
 
 
 def _observations(rows: pa.Table, made: pa.Table, passages: Mapping[str, Passage]) -> list[Observation]:

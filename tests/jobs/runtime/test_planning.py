@@ -213,7 +213,9 @@ def test_of_a_large_corpus_one_file_a_language_is_read(
     write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(8)])
     small = tmp_path / "corpus" / "spa_Latn" / "a.jsonl"
     other = small.read_text(encoding="utf-8").replace('"spa_Latn', '"other')
-    small.with_name("b.jsonl").write_text(other * 2 + other.splitlines()[0], encoding="utf-8")
+    small.with_name("b.jsonl").write_text(
+        other + other.replace('"other', '"more') + other.splitlines()[0].replace('"other', '"last'), encoding="utf-8"
+    )
     monkeypatch.setattr(corpora, "_SMALL_BYTES", 0)
     recipe, lake = write_recipe(tmp_path), Lake(spark, str(tmp_path / "lake"))
     planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
@@ -221,35 +223,6 @@ def test_of_a_large_corpus_one_file_a_language_is_read(
     assert stages(planned)["documents"].documents.value == pytest.approx(25, rel=0.05)
     whole = make_plan(spark, recipe, lake, PlanOptions(trial=0, reads_all=True))
     assert stages(whole)["documents"].documents.value == 25
-
-
-def test_rows_that_hold_their_instruction_are_tried_from_the_screen_on(spark: SparkSession, tmp_path: Path) -> None:
-    write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(4)])
-    path = tmp_path / "planned.yaml"
-    write_recipe(tmp_path)
-    own = "  - {kind: instructions, name: pairs, path: pairs, language: spa_Latn, license: CC0-1.0, columns: {id: id}}"
-    path.write_text(path.read_text(encoding="utf-8").replace("stages:", f"{own}\nstages:"), encoding="utf-8")
-    rows = [
-        {"id": str(at), "instruction": f"¿Qué dice la casa {at}?", "response": words(SPANISH, at)} for at in range(6)
-    ]
-    # The screen finds these to be in another language than they say.
-    rows += [
-        {"id": f"x{at}", "instruction": f"What does the house number {at} say to us today?", "response": "Nada."}
-        for at in range(6)
-    ]
-    (tmp_path / "pairs").mkdir()
-    (tmp_path / "pairs" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    planned = make_plan(spark, load_recipe(str(path)), Lake(spark, str(tmp_path / "lake")), PlanOptions())
-    by_source = {(row.stage, row.source): row for row in planned.plan.rows}
-    translate = by_source["translate", "pairs"]
-    assert (translate.documents.value, translate.kept.value) == (12, 12)
-    assert translate.units_in is not None
-    assert translate.units_in.value == 0
-    screen = by_source["screen", "pairs"]
-    assert (screen.documents.value, screen.observed) == (12, 12)
-    assert planned.trial is not None
-    (tried,) = (each for each in planned.trial.stages if each.stage == "screen")
-    assert tried.rows >= 12
 
 
 def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: SparkSession, tmp_path: Path) -> None:
