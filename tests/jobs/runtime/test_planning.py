@@ -37,6 +37,7 @@ stages:
   instruct: {{engine: {{kind: template{instruct}}}}}
   back_translate: {{engine: {{kind: apertium}}}}
   screen:
+  group:
   pairs:
 """
 SPANISH = "La casa número {n} es grande y tiene un jardín con muchos árboles. Los {n} niños juegan allí por la tarde."

@@ -24,6 +24,7 @@ stages:
   instruct: {{engine: {{kind: template{instruct}}}}}
   back_translate: {{engine: {{kind: apertium}}}}
   screen:
+  group:
   pairs:
 """
 

@@ -97,7 +97,7 @@ def test_pages_that_are_no_documents_are_counted_and_told(spark, data, tmp_path)
     (tmp_path / "dumps" / "cawiki-a.xml").write_text(HEADER + extra + FOOTER)
     (tmp_path / "own.yaml").write_text(
         "name: own\nsources: [{kind: wikipedia-dump, path: dumps, max_documents_per_language: 5}]\n"
-        "stages: {clean: , translate: , instruct: , back_translate: , screen: , pairs: }\n"
+        "stages: {clean: , translate: , instruct: , back_translate: , screen: , group: , pairs: }\n"
     )
 
     _, recorder = run_recipe(spark, tmp_path / "own.yaml", tmp_path / "lake", stages=("documents",))
