@@ -20,7 +20,8 @@ sources:
   - {{kind: jsonl, name: large, path: large, license: x, language: cat_Latn, columns: {{id: id}}, weight: 3}}
   - {{kind: jsonl, name: other, path: other, license: x, language: spa_Latn, columns: {{id: id}}}}
 stages:
-  {{clean: , dedup: , translate: {{engine: {{kind: apertium}}}}, instruct: , back_translate: , screen: , group: , pairs: }}
+  {{clean: , dedup: , translate: {{engine: {{kind: apertium}}}}, instruct: , back_translate: , screen: ,
+    group: , pairs: }}
 """
 
 
