@@ -49,9 +49,9 @@ def row(key: int, seed: int | None = None, changed: int = 0, page: str | None = 
 FIRST = [row(key) for key in range(40)] + [row(100 + key, page=f"page{key % 5}") for key in range(15)]
 
 
-def write(project: Path, rows: list[dict[str, Any]], name: str = "a") -> None:
+def write(project: Path, rows: list[dict[str, Any]]) -> None:
     (project / "own").mkdir(exist_ok=True)
-    (project / "own" / f"{name}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+    (project / "own" / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
 
 
 def pairs(lake: Lake) -> dict[int, Any]:
@@ -78,13 +78,17 @@ def project(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def second(before: dict[int, Any]) -> list[dict[str, Any]]:
-    """Near-duplicates of all, more parts of all pages, a row between two splits, a contaminated one, a revision."""
+    """The first rows, one of them revised; near-duplicates of all; parts of all pages; a contaminated one.
+
+    One stands between two splits.
+    """
     a, b = (next(key for key in range(40) if before[key]["split"] == split) for split in ("train", "test"))
     halves = [row(200 + key, seed=key, changed=8) for key in range(40)]
     parts = [row(300 + key, page=f"page{key}") for key in range(5)]
     between = row(400) | {"response": f"{text(a)} {text(b)}"}
     item = row(401) | {"response": f"{text(401)} {sentences()['eng_Latn'][7]}"}
-    return [*halves, *parts, between, item, row(39, changed=3), row(402)]
+    kept = [each for each in FIRST if each["id"] != "39"]
+    return [*kept, row(39, changed=3), *halves, *parts, between, item, row(402)]
 
 
 def test_halves_share_a_split_when_they_come_in_different_runs(
@@ -96,7 +100,7 @@ def test_halves_share_a_split_when_they_come_in_different_runs(
     splits = [each["split"] for each in before.values()]
     for split, share in (("train", 0.9), ("validation", 0.05), ("test", 0.05)):
         assert abs(splits.count(split) - share * len(splits)) <= 1
-    write(project, second(before), "b")
+    write(project, second(before))
     run_recipe(spark, project / "splits.yaml", lake.location)
     after = pairs(lake)
     assert problems(lake) == []
@@ -135,7 +139,7 @@ def test_a_batch_that_is_killed_on_its_way_ends_as_one_that_is_not(
     spark: SparkSession, project: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, torn = (Lake(spark, str(shutil.copytree(project / "first", tmp_path / name))) for name in ("whole", "torn"))
-    write(project, second(pairs(whole)), "b")
+    write(project, second(pairs(whole)))
     run_recipe(spark, project / "splits.yaml", whole.location)
     append = Lake.append
 
