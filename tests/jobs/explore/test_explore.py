@@ -393,18 +393,18 @@ def test_a_lake_made_again_with_the_written_recipe_is_as_was_said(
 
 def test_what_is_printed_of_several(finished: Any, capsys: Any) -> None:
     code, out, _ = command(
-        capsys, "--lake", finished.path, "--set", "clean.min_chars=400", "--sweep", "screen.min_instruction_score=0,1"
+        capsys, "--lake", finished.path, "--set", "clean.min_chars=1000", "--sweep", "screen.min_instruction_score=0,1"
     )
     assert code == 0
     assert "Rows by threshold" in out
-    assert "clean.min_chars: 300 -> 400" in out
+    assert "clean.min_chars: 300 -> 1000" in out
     assert "clean.too_short" in out
-    code, out, _ = command(capsys, "--lake", finished.path, "--set", "clean.min_chars=100", "-n", "1")
+    code, out, _ = command(capsys, "--lake", finished.path, "--set", "clean.max_repeated_line_share=0.5", "-n", "1")
     assert "What later stages make of the rows gained is not known" in out
     assert "run with --rebuild clean" in out
     assert "Cached translations serve again (translate, back_translate)" in out
     found = explore(
-        finished.lake, [Cut((Change("clean", "min_chars", 400), Change("screen", "min_instruction_score", 1.0)))]
+        finished.lake, [Cut((Change("clean", "min_chars", 1000), Change("screen", "min_instruction_score", 1.0)))]
     )
     lost = {stage.stage: stage.lost for stage in found.cuts[0].stages}
     assert found.cuts[0].pairs_lost is not None
