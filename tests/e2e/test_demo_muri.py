@@ -20,7 +20,7 @@ from jobs.runtime.recipe import load_recipe
 from tests.browser import errors_of
 from udfs.splits import SHARES, SPLITS, WHOLE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_languages_scripts_and_sources(made: SimpleNamespace) -> None:
     languages = {row["language"] for row in made.pairs}
     assert len(languages) >= 12
     assert len({language.partition("_")[2] for language in languages}) >= 6
-    assert made.sources == {each.name for each in load_recipe("demo-muri").sources}
+    assert made.sources == {each.name for each in load_recipe("demo-muri").recipe.sources}
 
 
 def test_shares_of_every_source_and_language(made: SimpleNamespace) -> None:
