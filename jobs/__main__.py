@@ -264,12 +264,19 @@ def _parser() -> argparse.ArgumentParser:
         "--kind", choices=["muri", "quality", "compare"], default="muri",
         help="MURI's five criteria, X-Instruction's two questions, or two pairs side by side (default: muri)",
     )  # fmt: skip
-    command.add_argument("--languages", metavar="A,B", help="GlotLID codes (default: all that the pairs have)")
+    command.add_argument(
+        "--language", action="append", default=[], metavar="A,B", help="GlotLID codes (default: all that pairs have)"
+    )
     command.add_argument("--rows", type=_positive, default=30, metavar="N", help="pairs of a language (default 30)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs (default 0)")
-    command.add_argument("--source", metavar="NAME", help="only pairs of this source of the recipe")
+    command.add_argument(
+        "--source", action="append", default=[], metavar="A,B",
+        help="only these sources of the recipe (default: those whose instructions were written for their texts)",
+    )  # fmt: skip
     command.add_argument("--other", metavar="LAKE", help="compare: with the pairs of this lake")
-    command.add_argument("--other-source", metavar="NAME", help="compare: with the pairs of this source")
+    command.add_argument(
+        "--other-source", action="append", default=[], metavar="A,B", help="compare: with the pairs of these sources"
+    )
     command.add_argument("--texts", metavar="FOLDER", help="translations of the files of conf/review")
     command.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="(default: this machine alone)")
     command.add_argument("--port", type=int, default=8080, metavar="N", help="(default 8080; 0: a free one)")
@@ -567,10 +574,16 @@ def _review(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.review import server
     from jobs.runtime.lake import Lake
 
-    languages = tuple(filter(None, (code.strip() for code in (args.languages or "").split(","))))
-    texts = Path(args.texts) if args.texts else None
     request = review.ReviewRequest(
-        args.kind, languages, args.rows, args.seed, args.source, args.other_source, texts, args.host, args.port
+        kind=args.kind,
+        languages=_listed(args.language),
+        rows=args.rows,
+        seed=args.seed,
+        sources=_listed(args.source),
+        other_sources=_listed(args.other_source),
+        texts=Path(args.texts) if args.texts else None,
+        host=args.host,
+        port=args.port,
     )
     # Before Spark starts, so that an address that cannot be had is known at once.
     listener = server.listen(request.host, request.port)

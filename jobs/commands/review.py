@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from rich import box
 from rich.console import Console
@@ -22,7 +23,7 @@ from jobs.runtime.conf import language_table
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import LAST
-from jobs.runtime.schema import REVIEWS, REVIEWS_TABLE
+from jobs.runtime.schema import GIVEN, REVIEWS, REVIEWS_TABLE
 
 if TYPE_CHECKING:
     from jobs.review.page import Site
@@ -37,10 +38,10 @@ class ReviewRequest:
     """GlotLID codes; () for all that the pairs have."""
     rows: int = 30
     seed: int = 0
-    source: str | None = None
-    """Only pairs of this source of the recipe."""
-    other_source: str | None = None
-    """compare: the other pairs are of this source."""
+    sources: tuple[str, ...] = ()
+    """Only pairs of these sources of the recipe; () for all whose instructions were written for their texts."""
+    other_sources: tuple[str, ...] = ()
+    """compare: the other pairs are of these sources; () for ``sources``."""
     texts: Path | None = None
     """Folder with translations of conf/review."""
     host: str = "127.0.0.1"
@@ -53,7 +54,7 @@ class ReviewRequest:
             if code not in table:
                 closest = ", ".join(table.closest(code))
                 hint = f"; closest: {closest}" if closest else ""
-                raise BackpromptError(f"--languages: {code!r} is not a language of conf/languages.csv{hint}")
+                raise BackpromptError(f"--language: {code!r} is not a language of conf/languages.csv{hint}")
 
 
 def serve(out: Console, lake: Lake, other: Lake | None, request: ReviewRequest, listener: socket.socket) -> None:
@@ -86,21 +87,23 @@ def prepare(out: Console, lake: Lake, other: Lake | None, request: ReviewRequest
     """Read what reviewers will see, and what they have said of it so far."""
     from jobs.review.page import Site
 
-    if request.kind != "compare" and (other is not None or request.other_source):
+    if request.kind != "compare" and (other is not None or request.other_sources):
         raise BackpromptError("--other and --other-source are for --kind compare")
-    if request.kind == "compare" and other is None and not request.other_source:
+    if request.kind == "compare" and other is None and not request.other_sources:
         raise BackpromptError("--kind compare needs --other LAKE, or --other-source NAME, or both")
     texts = load_texts(request.kind, request.texts)
     compared_with = None
     if request.kind == "compare":
-        compared_with = " ".join(filter(None, [str(other) if other else None, request.other_source]))
+        compared_with = " ".join(filter(None, [str(other) if other else None, ",".join(request.other_sources)]))
+        if request.sources:
+            compared_with += f" (own pairs: {','.join(request.sources)})"
     reviewing = Reviewing(request.kind, request.seed, texts.guideline_hash, compared_with)
     kept = reviewed(lake, reviewing)
-    pairs = _pairs(lake, request.source)
+    pairs = _pairs(lake, request.sources)
     if compared_with is None:
         sample = choose(pairs, request.seed, request.rows, request.languages, kept)
     else:
-        sides = Sides(pairs, _pairs(other or lake, request.other_source or request.source), compared_with)
+        sides = Sides(pairs, _pairs(other or lake, request.other_sources or request.sources), compared_with)
         sample = choose_comparisons(sides, request.seed, request.rows, request.languages, kept)
     count = sum(map(len, sample.items.values()))
     out.print(f"{count:,} rows to review in {len(sample.items)} languages.", markup=False)
@@ -144,16 +147,26 @@ def print_results(out: Console, found: Summary) -> None:
         out.print(f"Left out, as this version does not know it: {name}", markup=False, soft_wrap=True)
 
 
-def _pairs(lake: Lake, source: str | None) -> DataFrame:
+def _pairs(lake: Lake, sources: Sequence[str]) -> DataFrame:
+    """Return the pairs of these sources; of none, the pairs whose instructions were written for their texts."""
     if not lake.exists(LAST):
         raise BackpromptError(f"Lake {lake} has no pairs. 'backprompt run' makes them.")
     pairs = lake.read(LAST)
-    if source is None:
-        return pairs
-    chosen = pairs.where(F.col("source") == source)
-    if chosen.isEmpty():
-        there = sorted(row["source"] for row in pairs.select("source").distinct().collect())
+    there = {row["source"]: row["is_written"] for row in _sources(pairs)}
+    for name in sources:
+        if name not in there:
+            raise BackpromptError(
+                f"Lake {lake} has no pairs of source {name!r}; it has {', '.join(sorted(there)) or 'none at all'}"
+            )
+    if sources:
+        return pairs.where(F.col("source").isin(list(sources)))
+    if there and not any(there.values()):
         raise BackpromptError(
-            f"Lake {lake} has no pairs of source {source!r}; it has {', '.join(there) or 'none at all'}"
+            f"No instruction of lake {lake} was written for its text: all are their sources' own. "
+            f"To review these, name them: --source {','.join(sorted(there))}"
         )
-    return chosen
+    return pairs.where(F.col("generator") != GIVEN)
+
+
+def _sources(pairs: DataFrame) -> list[Row]:
+    return pairs.groupBy("source").agg(F.max(F.col("generator") != GIVEN).alias("is_written")).collect()

@@ -25,8 +25,8 @@ from pyspark.sql.types import (
 )
 
 from jobs.export.names import REVERSED, ExportLanguage, dataset_name, reversed_part
-from jobs.export.selection import GIVEN
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.schema import GIVEN
 
 Form = Literal["muri", "extended", "chat"]
 Layout = Literal["languages", "flat"]

@@ -18,8 +18,6 @@ from jobs.runtime.errors import BackpromptError
 
 WRITERS: Final = ("translator", "generator", "back_translator")
 """Columns with the engines whose words are in a pair's instruction, or were what it was written from."""
-GIVEN: Final = "source"
-"""Generator of a pair whose source holds the instruction."""
 UNKNOWN: Final = "unknown"
 """What rows write whose source says nothing of a licence, in upper or lower case."""
 GROUP_BY: Final = ("language", "source", "license", "split", *WRITERS)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
+from jobs.markup import script_fonts, text_attributes
 from jobs.report.charts import Figure
 from jobs.report.data import ReportData, Table
 from jobs.report.sections import Block, Facts, Folded, Samples, Text, language_name, sections
 from udfs.engines import EngineUnavailable
 
-# ISO 15924 codes of scripts that run from right to left. Where the language tells, its direction is set rather than
-# found from the first letter, which may be that of a foreign name.
-RIGHT_TO_LEFT: Final = frozenset({"Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm", "Rohg", "Mand", "Samr", "Yezi"})
 _KINDS: Final = {Facts: "facts", Text: "text", Samples: "samples", Folded: "folded", Figure: "figure", Table: "table"}
 
 
@@ -36,14 +35,14 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"kind": _kind, "runs": _runs, "attributes": _Attributes(data)}
+    environment.filters |= {"kind": _kind, "runs": _runs, "attributes": partial(text_attributes, data.languages)}
     assert environment.loader is not None
     script, style = (environment.loader.get_source(environment, name)[0] for name in ("report.js", "report.css"))
     return environment.get_template("report.html").render(
         data=data,
         sections=list(sections(data)),
         script=script,
-        style=style,
+        style=style + script_fonts(),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         language_name=lambda code: language_name(data, code),
     )
@@ -56,22 +55,3 @@ def _kind(block: Block) -> str:
 def _runs(blocks: Sequence[Block]) -> list[tuple[bool, list[Block]]]:
     """Part blocks into runs of figures, which stand side by side, and of others."""
     return [(is_figure, list(run)) for is_figure, run in groupby(blocks, key=lambda each: isinstance(each, Figure))]
-
-
-class _Attributes:
-    """``lang``, ``dir`` and ``class`` of a text in a language of the lake."""
-
-    def __init__(self, data: ReportData) -> None:
-        self._languages = data.languages
-
-    def __call__(self, code: str) -> dict[str, Any]:
-        """Return them for a GlotLID code; a code that is not known keeps its letters, and finds its own direction."""
-        language, _, script = code.partition("_")
-        tag = language
-        if code in self._languages:
-            known = self._languages.get(code)
-            tag, script = (known.bcp47 or (language,))[0], known.script
-        if script and "-" not in tag:
-            tag = f"{tag}-{script}"
-        direction = "rtl" if script in RIGHT_TO_LEFT else "auto"
-        return {"lang": tag, "dir": direction, "class": f"script-{script}" if script.isalpha() else ""}

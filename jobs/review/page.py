@@ -6,16 +6,18 @@ import asyncio
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
+from jobs.markup import script_fonts, text_attributes
 from jobs.review.guideline import Criterion, Guideline, Point, Texts
 from jobs.review.sample import Item, ShownPair, Text, is_swapped
 from jobs.review.store import Review, Store
-from jobs.runtime.conf import language_table, read_conf
+from jobs.runtime.conf import language_table
 
 NAME_CHARS: Final = 80
 
@@ -365,7 +367,7 @@ class ReviewPage:
 
 
 def _style() -> None:
-    ui.add_css(read_conf("review/page.css"))
+    ui.add_css(files("jobs.review").joinpath("page.css").read_text(encoding="utf-8") + script_fonts())
 
 
 def _tell(guideline: Guideline) -> None:
@@ -381,9 +383,9 @@ def _tell(guideline: Guideline) -> None:
 
 def _text(text: Text, language: str, words: Mapping[str, Any]) -> ui.label:
     """Show a text in its own direction and with its language's fonts."""
-    known = language_table().find(language, "language")
-    label = ui.label(text.text).classes("bp-text")
-    label.props(f"dir=auto lang={known.bcp47[0] if known and known.bcp47 else language.replace('_', '-')}")
+    attributes = text_attributes(language_table(), language)
+    label = ui.label(text.text).classes(f"bp-text {attributes['class']}")
+    label.props(f"dir={attributes['dir']} lang={attributes['lang']}")
     if text.left_out_chars:
         ui.label(words["cut"].format(chars=f"{text.left_out_chars:,}")).classes("bp-quiet")
     return label

@@ -262,7 +262,7 @@ def _sample(found: Mapping[str, list[tuple[int, Item]]], rows: int, languages: S
     missing = [language for language in languages if language not in found]
     if missing:
         there = f"; there are some in {', '.join(sorted(found))}" if found else ""
-        raise BackpromptError(f"--languages: there are no {what} in {', '.join(missing)}{there}")
+        raise BackpromptError(f"--language: there are no {what} in {', '.join(missing)}{there}")
     if not found:
         raise BackpromptError(f"There are no {what} to review")
     items = {

@@ -6,6 +6,7 @@ there are. A review counts as saved once its append is done, not before.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.schema import REVIEWS, REVIEWS_TABLE
 
+_LOG = logging.getLogger(__name__)
 _KEY: Final = ("kind", "compared_with", "reviewer", "pair_id", "shown_hash")
 _GATHER_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 3.0
@@ -215,5 +217,5 @@ class Store:
     def _compact(self) -> None:
         try:
             maintenance.compact(self._lake, [REVIEWS_TABLE])
-        except Exception as error:  # another time: what was saved is saved
-            self.trouble = f"the table's files were not put together: {error}"
+        except Exception:  # another time: what was saved is saved
+            _LOG.warning("the files of table %s were not put together", REVIEWS_TABLE, exc_info=True)

@@ -29,6 +29,8 @@ from jobs.runtime.errors import BackpromptError
 FORMAT_VERSION: Final = 2
 ROW_KEY: Final = ["doc_id", "document_batch"]
 """What names a row of the first table and of those made from it: the document, and the batch its revision came in."""
+GIVEN: Final = "source"
+"""``generator`` of a row whose source holds its instruction."""
 
 
 def _columns(*fields: tuple[str, DataType, bool]) -> StructType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Final
 
 import pyarrow as pa
 from pydantic import Field
@@ -12,16 +11,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
-from jobs.runtime.schema import INSTRUCT, join_columns
+from jobs.runtime.schema import GIVEN, INSTRUCT, join_columns
 from jobs.stages.base import ENGINE_ERROR, EngineStageSettings, Resources, Stage, flag
 from jobs.stages.engines import AnyGenerator, Names, english_names, open_generator, prompt_name, task_devices
 from udfs.arrow import with_columns
 from udfs.generators import Generator, InstructionRequest
 from udfs.generators.template import TemplateSettings
 from udfs.loaded import open_for
-
-SOURCE: Final = "source"
-"""Label of a row whose source holds its instruction."""
 
 
 class InstructSettings(EngineStageSettings):
@@ -61,7 +57,7 @@ def of_pairs(resources: Resources) -> Mapping[str, Column]:
     return {
         "instruction_src": F.col("instruction"),
         "instruction_en": F.when(language == resources.pivot, F.col("instruction")),
-        "generator": F.lit(SOURCE),
+        "generator": F.lit(GIVEN),
     }
 
 

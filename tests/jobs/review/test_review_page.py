@@ -26,7 +26,7 @@ CRITERIA = [criterion.name for criterion in load_guideline("muri").criteria]
 SAVED_MS = 30_000
 ARABIC = {
     "instruction": "ما هي المنارة؟",
-    "output": "المنارة برج (tower) على الشاطئ.\nوهي ترشد السفن.",
+    "output": "wikiHow: المنارة برج (tower) على الشاطئ.\nوهي ترشد السفن.",
     "instruction_en": "What is a lighthouse?",
     "url": "https://ar.wikipedia.org/wiki/منارة",
     "title": "منارة",
@@ -100,7 +100,7 @@ def test_every_script_is_shown_in_its_own_direction_and_as_text(browser, lake, s
     enter(page, served.url, "Noor", "Arabic")
     output = page.get_by_test_id("output")
     expect(output).to_have_text(ARABIC["output"], use_inner_text=True)
-    assert output.get_attribute("lang") == "ar"
+    assert output.get_attribute("lang") == "ar-Arab"
     assert output.evaluate("box => getComputedStyle(box).direction") == "rtl"
     expect(page.get_by_role("link")).to_have_attribute("href", ARABIC["url"])
     expect(page.get_by_text(ARABIC["instruction_en"])).to_be_hidden()
@@ -129,7 +129,9 @@ def test_what_is_missing_is_asked_for(browser, served):
 
 
 def test_the_better_pair_is_stored_whichever_side_it_was_on(browser, lake, served):
-    wishes = review.ReviewRequest("compare", ("spa_Latn",), rows=3, seed=5, source="wikipedia", other_source="wikihow")
+    wishes = review.ReviewRequest(
+        "compare", ("spa_Latn",), rows=3, seed=5, sources=("wikipedia",), other_sources=("wikihow",)
+    )
     site = review.prepare(Console(file=io.StringIO()), lake, None, wishes)
     items = site.items["spa_Latn"]
     # A reviewer for whom both cases come.
@@ -155,7 +157,7 @@ def test_the_better_pair_is_stored_whichever_side_it_was_on(browser, lake, serve
         site.store.close()
     rows = lake.read("reviews", REVIEWS).where("kind = 'compare'").collect()
     assert {row["pair_id"]: row["marks"]["preference"] for row in rows} == expected
-    assert {row["compared_with"] for row in rows} == {"wikihow"}
+    assert {row["compared_with"] for row in rows} == {"wikihow (own pairs: wikipedia)"}
     assert {row["pair_id"]: row["is_swapped"] for row in rows} == {
         item.pair.pair_id: is_swapped(item, name, 5) for item in items
     }
