@@ -21,8 +21,8 @@ help: ## Show this list
 run: setup apertium ## Make pairs from the demo's documents, into LAKE=lake
 	@$(BIN)/backprompt run --recipe conf/demo.yaml --lake "$(LAKE)"
 
-demo-muri: setup apertium ## Try the recipe muri over samples of every source, into LAKE=lake, with export and report
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[common-crawl,report]'
+demo-muri: LAKE = lake-muri
+demo-muri: $(VENV)/.muri apertium ## Try the recipe muri over samples of every source, into LAKE=lake-muri, with export and report
 	@$(BIN)/backprompt run --recipe demo-muri --lake "$(LAKE)"
 	@$(BIN)/backprompt check --lake "$(LAKE)"
 	@$(BIN)/backprompt export --lake "$(LAKE)" --to "$(LAKE)-export" --recipe demo-muri --allow-stand-in --overwrite \
@@ -83,8 +83,8 @@ dist: setup-dev ## Build the wheel and the zip for --py-files into dist/
 languages: setup-dev ## Build conf/languages.csv from data/tables
 	$(BIN)/python scripts/build_languages.py
 
-clean: ## Remove builds, caches and the demo's lake; keep .venv, .apertium and .chromium
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log lake
+clean: ## Remove builds, caches and the demos' lakes; keep .venv, .apertium and .chromium
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log lake lake-muri*
 	find jobs udfs tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.run ## Make .venv with what the job needs
@@ -108,7 +108,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/.muri: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[common-crawl,report]'
+	@touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing Backprompt and its test tools into $(VENV) (once, a few minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@ $(VENV)/.run
+	@touch $(VENV)/.run $(VENV)/.muri $@

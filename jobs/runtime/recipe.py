@@ -224,7 +224,7 @@ def load_recipe(reference: str) -> LoadedRecipe:
 
 def parse_recipe(text: str, path: str) -> LoadedRecipe:
     """Check the text of a recipe; see `load_recipe`."""
-    file = read_recipe_file(text, path, _source_name)
+    file = read_recipe_file(text, path, _source_name, tuple(STAGES))
     data = file.data
     stages = data.get("stages")
     if isinstance(stages, dict):  # `clean:` alone means all defaults

@@ -16,6 +16,7 @@ from jobs.runtime.errors import BackpromptError
 EXTENDS: Final = "extends"
 _KIND: Final = "kind"
 _SOURCES: Final = "sources"
+_STAGES: Final = "stages"
 _NULL: Final = "tag:yaml.org,2002:null"
 
 NameOf: TypeAlias = Callable[[str | None, str | None], str | None]
@@ -72,35 +73,46 @@ def find_recipe(reference: str, beside: Path = Path()) -> Path | Traversable | N
     return packaged if "/" not in reference and packaged.is_file() else None
 
 
-def read_recipe_file(text: str, path: str, name_of: NameOf) -> RecipeFile:
+def read_recipe_file(text: str, path: str, name_of: NameOf, stages: Sequence[str] = ()) -> RecipeFile:
     """Read the text of a recipe and put into it what it takes from the recipe that it extends.
 
     Mappings are merged key by key, and what the recipe itself says wins; a mapping whose ``kind`` is another one, a
     list, and a key without a value replace what was there. A stage that is new stands before the one that follows it
-    here. ``sources`` may be a mapping by name instead of a list: it
-    changes single sources, takes out those without a value, and adds those that have a ``kind``.
+    here; the last one here, where it usually stands. ``sources`` may be a mapping by name instead of a list: it changes
+    single sources, takes out those without a value, and adds those that have a ``kind``.
 
     Args:
         text: the file's content.
         path: what the file is called in messages; what it extends is looked for in its folder.
         name_of: see NameOf.
+        stages: all that there are, in their usual order.
 
     Raises:
         BackpromptError: if it is not YAML, has a key twice, extends no recipe or itself, or changes a source that is
             not there.
     """
-    root, paths = _read(text, path, name_of, ())
+    root, paths = _read(text, path, _Merging(name_of, stages), ())
     loader = yaml.SafeLoader("")
     return RecipeFile(loader.construct_document(root), root, paths)
 
 
-def _read(text: str, path: str, name_of: NameOf, below: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Merging:
+    """How recipes are merged; see read_recipe_file."""
+
+    name_of: NameOf
+    stages: Sequence[str]
+
+
+def _read(text: str, path: str, how: _Merging, below: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     root = _compose(text, path)
     paths = (*below, path)
     reference = _child(root, EXTENDS)
     if reference is None:
         return root, paths
     place = f"{path}, line {reference.start_mark.line + 1}"
+    if not isinstance(reference, yaml.ScalarNode):
+        raise BackpromptError(f"{place}: {EXTENDS}: write one recipe: a file, or a name of 'backprompt recipes'")
     file = find_recipe(str(reference.value), Path(path).parent)
     if file is None:
         raise BackpromptError(
@@ -109,9 +121,9 @@ def _read(text: str, path: str, name_of: NameOf, below: tuple[str, ...]) -> tupl
         )
     if str(file) in paths:
         raise BackpromptError(f"{place}: {EXTENDS}: {' extends '.join([*paths, str(file)])}")
-    base, all_paths = _read(file.read_text(encoding="utf-8"), str(file), name_of, paths)
+    base, all_paths = _read(file.read_text(encoding="utf-8"), str(file), how, paths)
     own = [(key, value) for key, value in root.value if key.value != EXTENDS]
-    merged = _merged(base, _mapping(root, own), name_of, is_recipe=True)
+    merged = _merged(base, _mapping(root, own), how, is_recipe=True)
     return merged, all_paths
 
 
@@ -130,35 +142,38 @@ def _compose(text: str, path: str) -> Any:
     return root
 
 
-def _merged(base: Any, own: Any, name_of: NameOf, is_recipe: bool = False) -> Any:
+def _merged(base: Any, own: Any, how: _Merging, is_recipe: bool = False, usual: Sequence[str] = ()) -> Any:
     if not (isinstance(base, yaml.MappingNode) and isinstance(own, yaml.MappingNode)) or _is_other_kind(base, own):
         return own
     entries = {key.value: (key, value) for key, value in base.value}
     for key, value in own.value:
         _, before = entries.get(key.value, (key, None))
         if is_recipe and key.value == _SOURCES and isinstance(before, yaml.SequenceNode):
-            entries[key.value] = key, _merged_sources(before, value, name_of)
+            entries[key.value] = key, _merged_sources(before, value, how)
         else:
-            entries[key.value] = key, _merged(before, value, name_of)
-    return _mapping(own, [entries[key] for key in _order([key.value for key, _ in base.value], own)])
+            nested = how.stages if is_recipe and key.value == _STAGES else ()
+            entries[key.value] = key, _merged(before, value, how, usual=nested)
+    return _mapping(own, [entries[key] for key in _order([key.value for key, _ in base.value], own, usual)])
 
 
-def _order(keys: list[str], own: yaml.MappingNode) -> list[str]:
-    """Return all keys, a new one before that of the others which follows it in the recipe's own order."""
+def _order(keys: list[str], own: yaml.MappingNode, usual: Sequence[str]) -> list[str]:
+    """Return all keys, a new one before that of the others which follows it here, or else in the usual order."""
     order = list(keys)
-    at = len(order)
+    at = None
     for key, _ in reversed(own.value):
-        if key.value in order:
-            at = order.index(key.value)
-        else:
-            order.insert(at, key.value)
+        name = key.value
+        if name not in order:
+            later = usual[usual.index(name) :] if name in usual and at is None else ()
+            place = next((order.index(each) for each in order if each in later), len(order)) if at is None else at
+            order.insert(place, name)
+        at = order.index(name)
     return order
 
 
-def _merged_sources(base: yaml.SequenceNode, own: Any, name_of: NameOf) -> Any:
+def _merged_sources(base: yaml.SequenceNode, own: Any, how: _Merging) -> Any:
     if not isinstance(own, yaml.MappingNode):
         return own
-    sources = {name_of(_text(each, "name"), _text(each, _KIND)): each for each in base.value}
+    sources = {how.name_of(_text(each, "name"), _text(each, _KIND)): each for each in base.value}
     for key, value in own.value:
         if key.value not in sources and _text(value, _KIND) is None:
             raise BackpromptError(
@@ -168,7 +183,7 @@ def _merged_sources(base: yaml.SequenceNode, own: Any, name_of: NameOf) -> Any:
         if value.tag == _NULL:
             del sources[key.value]
         elif key.value in sources:
-            sources[key.value] = _merged(sources[key.value], value, name_of)
+            sources[key.value] = _merged(sources[key.value], value, how)
         else:
             name = yaml.ScalarNode("tag:yaml.org,2002:str", "name", key.start_mark, key.end_mark)
             sources[key.value] = _mapping(value, [(name, key), *value.value])

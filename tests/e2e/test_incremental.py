@@ -49,7 +49,7 @@ stages:
   instruct: {max_files_per_batch: 1}
   back_translate: {max_files_per_batch: 2}
   screen: {max_files_per_batch: 2}
-  group:
+  group: {near_duplicate_similarity: 0.9} # its texts are of the same few sentences
   pairs:
 """
 SENTENCES = (

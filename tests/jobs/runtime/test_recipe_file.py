@@ -8,6 +8,7 @@ import pytest
 
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.recipe import load_recipe
+from jobs.stages import STAGES
 
 BASE = """
 name: base
@@ -72,6 +73,14 @@ def test_a_new_stage_stands_before_the_one_that_follows_it(load):
     assert loaded.order == ("documents", *order)
 
 
+@pytest.mark.parametrize("name", ["dedup", "dedup_lines", "dedup_outputs"])
+def test_a_new_stage_that_nothing_follows_stands_where_it_usually_does(load, name):
+    loaded = load(f"stages:\n  clean: {{}}\n  {name}: {{}}\n")
+    assert list(loaded.order[1:]) == [each for each in STAGES if each in loaded.order]
+    assert name in loaded.order
+    assert loaded.settings("clean").min_chars == 10, "an empty mapping changes nothing"
+
+
 def test_another_kind_and_a_key_without_value_replace(load):
     loaded = load("stages:\n  clean:\n  translate: {engine: {kind: apertium}}\n")
     assert loaded.settings("clean").min_chars == type(loaded.settings("clean"))().min_chars
@@ -108,7 +117,7 @@ def test_prompts_are_found_beside_either(load, tmp_path):
         ("sources: {culturax: {weigt: 1}}", ["own.yaml, line 2: sources.0.weigt", "unknown key"]),
         ("stages: {clean: {min_chars: ten}}", ["own.yaml, line 2: stages.clean.min_chars", "'ten'"]),
         ("sources: {web: {path: x}}", ["own.yaml, line 2: sources.web", "no such source", "culturax, flan_v2, own"]),
-        ("stages: {dedup: }", ["stages must end with pairs, not dedup"]),
+        ("stages: {dedoop: }", ["own.yaml, line 2: stages.dedoop"]),
         ("seed: 1\nseed: 2", ["own.yaml, line 3", "twice"]),
         ("languages: [catt_Latn]", ["own.yaml, line 2", "cat_Latn"]),
     ],
@@ -128,6 +137,9 @@ def test_a_recipe_extends_what_there_is_and_not_itself(tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("extends: nowhere", encoding="utf-8")
     with pytest.raises(BackpromptError, match=r"own.yaml, line 1: extends: there is no recipe 'nowhere'"):
+        load_recipe(str(own))
+    own.write_text("extends: [base.yaml]", encoding="utf-8")
+    with pytest.raises(BackpromptError, match=r"own.yaml, line 1: extends: write one recipe"):
         load_recipe(str(own))
     own.write_text("extends: own.yaml", encoding="utf-8")
     with pytest.raises(BackpromptError, match=r"own.yaml extends .*own.yaml"):
