@@ -7,7 +7,7 @@ import shlex
 
 import yaml
 
-from jobs.__main__ import _parser
+from jobs.arguments import parser
 from jobs.explore.cuts import Change, Cut, cuts_of, parse_set, parse_sweep, recut_settings
 from jobs.explore.recipes import recipe_text
 from jobs.stages import STAGES
@@ -32,7 +32,7 @@ def test_its_commands_are_commands(tmp_path):
     for line in commands(PAGE):
         program, *arguments = shlex.split(line)
         assert program == "backprompt"
-        args = _parser().parse_args(arguments)
+        args = parser().parse_args(arguments)
         if arguments[0] == "explore":
             cuts_of([parse_set(each) for each in args.set], [parse_sweep(each) for each in args.sweep])
     (recipe,) = of_kind(PAGE, "yaml")

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from jobs.__main__ import _parser
+from jobs.arguments import parser
 from jobs.export.forms import FORMS, MURI_COLUMNS
 from jobs.export.licenses import known_licenses, parse_licenses
 from jobs.export.names import DATASET_NAMES
@@ -20,7 +20,7 @@ COMMANDS = [each for each in commands(PAGE) if each.startswith("backprompt ")]
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_are_understood(command):
-    assert _parser().parse_args(shlex.split(command)[1:]).to
+    assert parser().parse_args(shlex.split(command)[1:]).to
 
 
 def test_options_are_those_of_the_command():
@@ -29,9 +29,9 @@ def test_options_are_those_of_the_command():
         argument = {"--layout": "flat", "--language-codes": "glotlid", "--format": "chat"}.get(option, "1=1")
         command = ["export", "--lake", "a", "--to", "b", option]
         try:
-            _parser().parse_args([*command, "1" if "shard" in option else argument])
+            parser().parse_args([*command, "1" if "shard" in option else argument])
         except SystemExit:
-            _parser().parse_args(command)
+            parser().parse_args(command)
 
 
 def test_forms_names_and_columns():

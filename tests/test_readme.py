@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from jobs.__main__ import _parser, main
+from jobs.__main__ import main
+from jobs.arguments import parser
 from jobs.runtime.recipe import parse_recipe
 from tests.snippets import ROOT, broken_links, commands, of_kind, with_stages
 
@@ -22,7 +23,7 @@ def test_there_are_commands_and_recipes():
 def test_commands_are_understood(command):
     words = shlex.split(command)
     at = next(at for at, word in enumerate(words) if word == "backprompt" or word.endswith("jobs/__main__.py"))
-    _parser().parse_args(words[at + 1 :])
+    parser().parse_args(words[at + 1 :])
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("make ")])
