@@ -155,11 +155,11 @@ def _sides(row: dict[str, Any], pivot: str) -> Iterator[tuple[str, str, str | No
         ("text_en", row.get("text_en"), pivot),
         ("instruction_en", row.get("instruction_en"), pivot),
     )
-    seen: set[str] = set()
+    seen: set[tuple[str, str | None]] = set()
     for side, text, code in sides:
         # In the pivot language both sides are the same text.
-        if text is not None and text not in seen:
-            seen.add(text)
+        if text is not None and (text, code) not in seen:
+            seen.add((text, code))
             yield side, text, code
 
 

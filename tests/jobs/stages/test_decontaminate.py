@@ -71,9 +71,12 @@ def test_every_side_is_searched_in_its_language(stage):
         {"instruction_src": ENGLISH[0], "instruction_language": "mul_Zyyy"},
         {"instruction_src": "¿Qué?", "instruction_en": ENGLISH[0]},
         {"language": "eng_Latn", "text": "No.", "instruction_src": "And?", "messages": said},
+        {"text": ENGLISH[0], "text_en": ENGLISH[0]},  # the engine gave back what it got
+        {"text": "No.", "instruction_src": ENGLISH[0], "instruction_en": ENGLISH[0]},
     ]
     sides = [row["contaminated_side"] for row in searched(stage, rows)]
-    assert sides == ["text", None, None, "instruction", "instruction", "instruction_en", "instruction"]
+    assert sides[:4] == ["text", None, None, "instruction"]
+    assert sides[4:] == ["instruction", "instruction_en", "instruction", "text_en", "instruction_en"]
 
 
 def test_the_share_is_stored_whatever_the_threshold(stage):
