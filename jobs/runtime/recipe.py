@@ -169,7 +169,7 @@ class LoadedRecipe:
             screening=screening_lists(),
             prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
             evaluation_sets=next(
-                (read_index(each) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
+                (read_index(each, pivot) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
             ),
         )
 

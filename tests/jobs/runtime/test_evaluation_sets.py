@@ -62,7 +62,7 @@ FILES = {
 
 def index_of(folder, name, content, **more):
     (folder / name).write_bytes(content)
-    return read_index(DecontaminateSettings(sets=[{"name": "test", "path": str(folder / name), **more}]))
+    return read_index(DecontaminateSettings(sets=[{"name": "test", "path": str(folder / name), **more}]), "eng_Latn")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -103,11 +103,11 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, more, parts):
 def test_missing_files_addresses_and_too_many_ngrams(tmp_path):
     for path, part in ((str(tmp_path / "no.txt"), "there is no file"), ("s3a://b/a.txt", "is an address")):
         with pytest.raises(BackpromptError, match=part):
-            read_index(DecontaminateSettings(sets=[{"name": "test", "path": path}]))
+            read_index(DecontaminateSettings(sets=[{"name": "test", "path": path}]), "eng_Latn")
     (tmp_path / "a.txt").write_text(f"{QUESTION}\n{CHOICES[0]}\n")
     settings = DecontaminateSettings(sets=[{"name": "test", "path": str(tmp_path / "a.txt")}], max_ngrams=4)
     with pytest.raises(BackpromptError, match=r"more than 4 n-grams by test, a.txt, line 2.*raise max_ngrams"):
-        read_index(settings)
+        read_index(settings, "eng_Latn")
 
 
 def recipe(path, sets):
