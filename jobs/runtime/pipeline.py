@@ -315,8 +315,8 @@ class _Run:
             # Of no generation: a rebuild finds what was translated before it.
             translation_cache.ensure(self.lake)
         if name == group.STAGE.name:
-            # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
-            self._ensure_state(SPLITS_TABLE, SPLITS, {"seed": str(self.resources.seed)}, partition_by=("language",))
+            # Emptied by no rebuild and no other seed: a pair keeps its split for good. The first layout knew no groups.
+            self._ensure_state(SPLITS_TABLE, SPLITS, {"layout": "2"}, partition_by=("language",))
 
     def _add_sources(self, settings: dict[str, Any]) -> None:
         """Note the settings of corpora that the recipe has gained since the table was made."""
