@@ -104,6 +104,18 @@ class Match:
     """Of the stretch in the text, Unicode code points."""
 
 
+@dataclass(slots=True)
+class ShortItems:
+    """How many texts a set has, and how many of them are short."""
+
+    set_name: str
+    texts: int = 0
+    left_out: int = 0
+    """Looked for nowhere."""
+    only_whole: int = 0
+    """Looked for as a whole text only."""
+
+
 @dataclass(frozen=True)
 class Index:
     """Evaluation sets, packed: some 30 bytes an n-gram, and the items' places.
@@ -122,7 +134,7 @@ class Index:
         short_sizes: sizes of n-grams that are whole items.
         equal: uint64, sorted, hashes of whole items; equal_item (int32, same shape): whose.
         translated: the items that are looked for in translations; None: none are.
-        left_out: items too short to look for.
+        short: of each set, which texts are too short to look for, and which are looked for as a whole text only.
     """
 
     plan: Plan
@@ -142,7 +154,7 @@ class Index:
     equal: Words
     equal_item: npt.NDArray[np.int32]
     translated: TranslatedItems | None
-    left_out: int = 0
+    short: tuple[ShortItems, ...]
 
     def find(self, text: str | None, language: str | None, is_translation: bool = False) -> Match | None:
         """Return the item of which the greatest share is found in a text; None if none is.
@@ -247,7 +259,8 @@ def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int, pivot: str
     Raises:
         TooManyNgramsError: if they hold more than ``max_ngrams``; as soon as that is known.
     """
-    items, left_out, held = _Items(), 0, 0
+    items, held = _Items(), 0
+    short_items = tuple(ShortItems(each.name) for each in sets)
     sizes = plan.sizes()
     worths = plan.words / sizes
     keys, owners, lasts, lengths = [], [], [], []
@@ -258,9 +271,12 @@ def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int, pivot: str
         is_translated = pivot is not None and each.language in (None, pivot)
         for item in each.items:
             spaced = tokenize(item.text)
-            if float(worths[spaced.kinds].sum()) < MIN_EQUAL_WORDS - _NEARLY:
-                left_out += 1
+            in_words = float(worths[spaced.kinds].sum())
+            short_items[number].texts += 1
+            if in_words < MIN_EQUAL_WORDS - _NEARLY:
+                short_items[number].left_out += 1
                 continue
+            short_items[number].only_whole += in_words < plan.min_words - _NEARLY
             first = len(items.places)
             for found in (spaced, tokenize(item.text, is_joined=True)):
                 count, worth = len(found.hashes), float(worths[found.kinds].sum())
@@ -319,7 +335,7 @@ def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int, pivot: str
         np.array([key for key, _ in wholes], np.uint64),
         np.array([owner for _, owner in wholes], np.int32),
         TranslatedItems.of(words_of, tokens) if words_of else None,
-        left_out,
+        short_items,
     )
 
 

@@ -46,6 +46,16 @@ def read_index(settings: DecontaminateSettings, pivot: str) -> Index:
         ) from error
 
 
+def short_items(index: Index) -> list[str]:
+    """Say of each set that has them how many texts are too short to look for."""
+    return [
+        f"Evaluation set {each.set_name}: of {each.texts:,} texts {each.left_out:,} are too short to look for, and "
+        f"{each.only_whole:,} are looked for as a whole text only"
+        for each in index.short
+        if each.left_out or each.only_whole
+    ]
+
+
 def content_hash(file: EvaluationFile) -> str:
     """Return the hash of a file's bytes, sha256, hex; a changed file is a changed setting.
 

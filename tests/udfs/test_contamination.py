@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.conftest import DATA, ROOT, SAMPLES
-from udfs.contamination import EvaluationSet, Item, Plan, TooManyNgramsError, build, tokenize
+from udfs.contamination import EvaluationSet, Item, Plan, ShortItems, TooManyNgramsError, build, tokenize
 
 FLORES = ("eng_Latn", "spa_Latn", "arb_Arab", "cmn_Hani", "jpn_Jpan")
 MANY = 10**7
@@ -164,7 +164,7 @@ def test_the_words_of_an_item_all_over_a_long_text_are_not_the_item():
 def test_short_items_need_all_their_words():
     made = build([EvaluationSet("q", None, [Item("1", "What is the capital of Chad?"), Item("2", "Who was Zola?"),
                                             Item("3", "Yes."), Item("4", "No way")])], Plan(), MANY)  # fmt: skip
-    assert made.left_out == 2
+    assert made.short == (ShortItems("q", texts=4, left_out=2, only_whole=1),)
     assert made.find("I wonder: what is the CAPITAL of Chad", None).item == "1"
     assert made.find("What is the capital of Niger?", None) is None
     assert made.find("who was zola", None).item == "2"

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.evaluation_sets import read_index
+from jobs.runtime.evaluation_sets import read_index, short_items
 from jobs.runtime.recipe import parse_recipe
 from jobs.stages.decontaminate import DecontaminateSettings
 from tests.jobs.runtime.test_recipe import GOOD
@@ -63,6 +63,15 @@ FILES = {
 def index_of(folder, name, content, **more):
     (folder / name).write_bytes(content)
     return read_index(DecontaminateSettings(sets=[{"name": "test", "path": str(folder / name), **more}]), "eng_Latn")
+
+
+def test_short_texts_are_told_of(tmp_path):
+    content = b"Yes.\nNo way\nWho was Zola?\nWhat is the capital of Chad?\n"
+    told = short_items(index_of(tmp_path, "a.txt", content))
+    assert told == [
+        "Evaluation set test: of 4 texts 2 are too short to look for, and 1 are looked for as a whole text only"
+    ]
+    assert short_items(index_of(tmp_path, "b.txt", b"What is the capital of Chad?\n")) == []
 
 
 @pytest.mark.parametrize("name", FILES)
