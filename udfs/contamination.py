@@ -8,7 +8,8 @@ item's tokens lies in n-grams that are found, and Tülu 3 removes what has more 
 So do we, and: what is found must lie in one stretch of the text, at most twice as long as the item, not anywhere in a
 long document; it must be worth 13 words, or the whole of an item that is shorter; n-grams that many items share, such
 as the wording of a task, count for nothing. A text that equals an item is found whatever its n-grams, from three words
-on. Punctuation inside words may have become a space or nothing.
+on. Punctuation inside words may have become a space or nothing. In translations an item's words are looked for in any
+order as well (``udfs.translated_items``).
 
 Words are those of ``udfs.folding``: case, accents, punctuation, white space and compatibility forms do not count. In
 scripts without spaces a token is a character, and n-grams are longer.
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from udfs import folding
 from udfs.key_filter import KeyFilter
 from udfs.minhash import compiled
+from udfs.translated_items import STEM_LETTERS, TranslatedItems
 
 Words = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -102,6 +104,18 @@ class Match:
     """Of the stretch in the text, Unicode code points."""
 
 
+@dataclass(slots=True)
+class ShortItems:
+    """How many texts a set has, and how many of them are short."""
+
+    set_name: str
+    texts: int = 0
+    left_out: int = 0
+    """Looked for nowhere."""
+    only_whole: int = 0
+    """Looked for as a whole text only."""
+
+
 @dataclass(frozen=True)
 class Index:
     """Evaluation sets, packed: some 30 bytes an n-gram, and the items' places.
@@ -119,7 +133,8 @@ class Index:
         held: the same n-grams, to ask which a text has.
         short_sizes: sizes of n-grams that are whole items.
         equal: uint64, sorted, hashes of whole items; equal_item (int32, same shape): whose.
-        left_out: items too short to look for.
+        translated: the items that are looked for in translations; None: none are.
+        short: of each set, which texts are too short to look for, and which are looked for as a whole text only.
     """
 
     plan: Plan
@@ -138,14 +153,16 @@ class Index:
     short_sizes: tuple[int, ...]
     equal: Words
     equal_item: npt.NDArray[np.int32]
-    left_out: int = 0
+    translated: TranslatedItems | None
+    short: tuple[ShortItems, ...]
 
-    def find(self, text: str | None, language: str | None) -> Match | None:
+    def find(self, text: str | None, language: str | None, is_translation: bool = False) -> Match | None:
         """Return the item of which the greatest share is found in a text; None if none is.
 
         Args:
             text: any text.
             language: its GlotLID code; items of sets of other languages are not looked for. None: of any set.
+            is_translation: whether the text is a machine's, so that items may be in it in other words.
         """
         if not text:
             return None
@@ -160,7 +177,20 @@ class Index:
             match = self._best_stretch(found, item, hits)
             if match is not None and (best is None or match.share > best.share):
                 best = match
+        if is_translation and self.translated is not None:
+            match = self._translated(self.translated, found, language)
+            if match is not None and (best is None or match.share > best.share):
+                best = match
         return best
+
+    def _translated(self, items: TranslatedItems, found: Tokens, language: str | None) -> Match | None:
+        is_wanted = np.array([name is None or language is None or name == language for _, name in self.sets])
+        told = items.find(found.stems, is_wanted[self.set_of])
+        if told is None:
+            return None
+        item, share, first, last = told
+        name, _ = self.sets[self.set_of[item]]
+        return Match(name, self.places[item], share, int(found.starts[first]), int(found.ends[last]))
 
     def _equal(self, found: Tokens, language: str | None) -> Match | None:
         key = np.array([_window(found.hashes, 0, len(found.hashes))], np.uint64)
@@ -217,24 +247,36 @@ class _Items:
     worth: list[float] = field(default_factory=list)
 
 
-def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int) -> Index:
+def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int, pivot: str | None = None) -> Index:
     """Pack evaluation sets. Items of a set that are equal but for case and the like are one.
+
+    Args:
+        sets: their items are read once.
+        plan: what counts as found.
+        max_ngrams: most that may be held.
+        pivot: the language of translations; None: items are not looked for in any.
 
     Raises:
         TooManyNgramsError: if they hold more than ``max_ngrams``; as soon as that is known.
     """
-    items, left_out, held = _Items(), 0, 0
+    items, held = _Items(), 0
+    short_items = tuple(ShortItems(each.name) for each in sets)
     sizes = plan.sizes()
     worths = plan.words / sizes
     keys, owners, lasts, lengths = [], [], [], []
     equal: dict[tuple[int, int], int] = {}
     short: set[int] = set()
+    words_of: list[tuple[int, Words]] = []
     for number, each in enumerate(sets):
+        is_translated = pivot is not None and each.language in (None, pivot)
         for item in each.items:
             spaced = tokenize(item.text)
-            if float(worths[spaced.kinds].sum()) < MIN_EQUAL_WORDS - _NEARLY:
-                left_out += 1
+            in_words = float(worths[spaced.kinds].sum())
+            short_items[number].texts += 1
+            if in_words < MIN_EQUAL_WORDS - _NEARLY:
+                short_items[number].left_out += 1
                 continue
+            short_items[number].only_whole += in_words < plan.min_words - _NEARLY
             first = len(items.places)
             for found in (spaced, tokenize(item.text, is_joined=True)):
                 count, worth = len(found.hashes), float(worths[found.kinds].sum())
@@ -249,6 +291,8 @@ def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int) -> Index:
                 items.worth.append(worth)
                 if worth < plan.min_words - _NEARLY:
                     continue
+                if is_translated and found is spaced and worth >= plan.min_found_words - _NEARLY:
+                    words_of.append((owner, found.stems))
                 own, last = grams_of(found, sizes, ())
                 size = sizes[found.kinds[last]]
                 if not len(own):  # shorter than an n-gram: it is one
@@ -290,7 +334,8 @@ def build(sets: Sequence[EvaluationSet], plan: Plan, max_ngrams: int) -> Index:
         tuple(sorted(short)),
         np.array([key for key, _ in wholes], np.uint64),
         np.array([owner for _, owner in wholes], np.int32),
-        left_out,
+        TranslatedItems.of(words_of, tokens) if words_of else None,
+        short_items,
     )
 
 
@@ -327,12 +372,17 @@ def _covered(items: Any, lasts: Any, sizes: Any, order: Any, count: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens of a text: hashes (uint64), first and end in code points (int64), script class (uint8)."""
+    """Tokens of a text.
+
+    Hashes (uint64), first and end in code points (int64), script class (uint8), and hashes of a word's first letters
+    (uint64; 0: it is shorter, or a character).
+    """
 
     hashes: Words
     starts: Places
     ends: Places
     kinds: npt.NDArray[np.uint8]
+    stems: Words
 
 
 def tokenize(text: str, is_joined: bool = False) -> Tokens:
@@ -373,8 +423,9 @@ def _is_space(code: Any) -> Any:
 def _tokens(codes: Any, table: Any, expansions: Any, is_character: Any, is_joined: Any) -> Any:
     size = 16
     hashes, starts, ends = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.int64)
-    kinds = np.empty(size, np.uint8)
+    kinds, stems = np.empty(size, np.uint8), np.empty(size, np.uint64)
     count, current, start, end, kind = 0, _SEED, -1, 0, np.uint8(0)
+    stem, letters = np.uint64(0), 0
     for i in range(len(codes) + 1):
         entry = _GAP
         if i < len(codes):
@@ -395,22 +446,29 @@ def _tokens(codes: Any, table: Any, expansions: Any, is_character: Any, is_joine
             if start >= 0 and (is_gap or is_character[of]):
                 if count == len(hashes):
                     hashes, starts, ends = _longer(hashes), _longer(starts), _longer(ends)
-                    kinds = _longer(kinds)
+                    kinds, stems = _longer(kinds), _longer(stems)
                 hashes[count], starts[count], ends[count], kinds[count] = current, start, end, kind
+                stems[count] = stem
                 count, start, current = count + 1, -1, _SEED
+                stem, letters = np.uint64(0), 0
             if is_gap:
                 continue
             if start < 0:
                 start, kind = i, of
             current = (current ^ np.uint64(one & _CODE_MASK)) * _PRIME
+            letters += 1
+            if letters == STEM_LETTERS:
+                stem = current
             end = i + 1
             if is_character[of]:
                 if count == len(hashes):
                     hashes, starts, ends = _longer(hashes), _longer(starts), _longer(ends)
-                    kinds = _longer(kinds)
+                    kinds, stems = _longer(kinds), _longer(stems)
                 hashes[count], starts[count], ends[count], kinds[count] = current, start, end, kind
+                stems[count] = np.uint64(0)
                 count, start, current = count + 1, -1, _SEED
-    return hashes[:count], starts[:count], ends[:count], kinds[:count]
+                stem, letters = np.uint64(0), 0
+    return hashes[:count], starts[:count], ends[:count], kinds[:count], stems[:count]
 
 
 @compiled

@@ -28,8 +28,8 @@ _FORMATS = {
 _MOST_CELL_CHARS = 2**27
 
 
-def read_index(settings: DecontaminateSettings) -> Index:
-    """Read the evaluation sets of a recipe.
+def read_index(settings: DecontaminateSettings, pivot: str) -> Index:
+    """Read the evaluation sets of a recipe, whose texts are translated into ``pivot``.
 
     Raises:
         BackpromptError: naming file and place, if a file is missing, cannot be read, or has not what the recipe says,
@@ -37,12 +37,23 @@ def read_index(settings: DecontaminateSettings) -> Index:
     """
     sets = [contamination.EvaluationSet(each.name, each.language, _items(each)) for each in settings.sets]
     try:
-        return contamination.build(sets, settings.plan(), settings.max_ngrams)
+        translated_into = pivot if settings.search_translations else None
+        return contamination.build(sets, settings.plan(), settings.max_ngrams, translated_into)
     except contamination.TooManyNgramsError as error:
         raise BackpromptError(
             f"stages.decontaminate: the evaluation sets hold {error}. Each takes some 30 bytes in every Python worker: "
             "leave out columns that are not part of the questions, or raise max_ngrams"
         ) from error
+
+
+def short_items(index: Index) -> list[str]:
+    """Say of each set that has them how many texts are too short to look for."""
+    return [
+        f"Evaluation set {each.set_name}: of {each.texts:,} texts {each.left_out:,} are too short to look for, and "
+        f"{each.only_whole:,} are looked for as a whole text only"
+        for each in index.short
+        if each.left_out or each.only_whole
+    ]
 
 
 def content_hash(file: EvaluationFile) -> str:

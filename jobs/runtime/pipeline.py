@@ -21,6 +21,7 @@ from jobs.runtime.budget import Budget, BudgetSpent
 from jobs.runtime.dedup_index import INDEX, PARTITION_BY
 from jobs.runtime.engine_checks import require_engines
 from jobs.runtime.errors import BackpromptError
+from jobs.runtime.evaluation_sets import short_items
 from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import BatchBounds, Lake, explain_storage_error
 from jobs.runtime.lease import Lease
@@ -31,7 +32,7 @@ from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
 from jobs.runtime.spending import MoneyBudget, known_costs
 from jobs.sources.base import PairSourceSettings
-from jobs.stages import STAGES, dedup_lines, group
+from jobs.stages import STAGES, decontaminate, dedup_lines, group
 from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings
 from jobs.stages.engines import RecipeTranslator
 
@@ -205,6 +206,9 @@ class _Run:
     def _work(self, rebuilt: tuple[str, ...]) -> None:
         self._check_tables(rebuilt)
         self.ledger.ensure()
+        if decontaminate.STAGE.name in self.chosen and self.resources.evaluation_sets is not None:
+            for text in short_items(self.resources.evaluation_sets):
+                self.reporter.note(text)
         removals.complete_unfinished(self.lake)
         # All before the first is filled again, so that no stage reads on from a table that is no more.
         for name in rebuilt:
@@ -315,8 +319,8 @@ class _Run:
             # Of no generation: a rebuild finds what was translated before it.
             translation_cache.ensure(self.lake)
         if name == group.STAGE.name:
-            # Not emptied by a rebuild: a pair keeps its split for good, unless the seed of the splits changes.
-            self._ensure_state(SPLITS_TABLE, SPLITS, {"seed": str(self.resources.seed)}, partition_by=("language",))
+            # Emptied by no rebuild and no other seed: a pair keeps its split for good. The first layout knew no groups.
+            self._ensure_state(SPLITS_TABLE, SPLITS, {"layout": "2"}, partition_by=("language",))
 
     def _add_sources(self, settings: dict[str, Any]) -> None:
         """Note the settings of corpora that the recipe has gained since the table was made."""

@@ -31,6 +31,7 @@ from udfs.settings import HIDDEN, Settings
 
 LAST: Final = "pairs"
 FIRST: Final = "documents"
+GROUP: Final = "group"
 
 _Stages: Any = create_model(
     "_Stages",
@@ -169,7 +170,7 @@ class LoadedRecipe:
             screening=screening_lists(),
             prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
             evaluation_sets=next(
-                (read_index(each) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
+                (read_index(each, pivot) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
             ),
         )
 
@@ -300,6 +301,12 @@ def _check_order(recipe: LoadedRecipe, file: RecipeFile) -> None:
                 )
     if recipe.order[-1] != LAST:
         raise BackpromptError(f"{file.place(('stages',))}: stages must end with {LAST}, not {recipe.order[-1]}")
+    if (before := recipe.upstream(LAST)) != GROUP:
+        # Of what a later stage rejects, a split would be taken for good.
+        raise BackpromptError(
+            f"{file.place(('stages', GROUP))}: stages: {before} stands between {GROUP} and {LAST}: "
+            f"put {GROUP} directly before {LAST}"
+        )
 
 
 def _check_names(recipe: LoadedRecipe, file: RecipeFile) -> None:

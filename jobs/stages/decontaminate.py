@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -69,6 +69,9 @@ class DecontaminateSettings(StageSettings):
     """Items of fewer words are looked for as a whole text only, and those of fewer than three not at all."""
     max_items_per_ngram: int = Field(10, ge=1)
     """N-grams that more items hold, such as the wording of a task, count for nothing."""
+    search_translations: bool = True
+    """Whether items are looked for in a machine's translation into the pivot language by their words too, whatever the
+    order: of items of ``min_found_words`` and more, with the same ``min_share``."""
     max_ngrams: int = Field(10_000_000, ge=1, json_schema_extra=OPERATIONAL)
     """Most n-grams that the sets may hold, about one a word; each takes some 30 bytes in every Python worker."""
 
@@ -141,8 +144,15 @@ def _search(
         yield with_columns(batch, {**arrays, "contaminated_share": pa.array(shares, pa.float64())}, order)
 
 
-def _sides(row: dict[str, Any], pivot: str) -> Iterator[tuple[str, str, str | None]]:
-    """Yield side, text and language of what is searched."""
+class _Side(NamedTuple):
+    name: str
+    text: str
+    language: str | None
+    is_translation: bool
+
+
+def _sides(row: dict[str, Any], pivot: str) -> Iterator[_Side]:
+    """Yield what is searched."""
     language = row["language"]
     said = row["messages"]
     instruction = row["instruction_src"]
@@ -155,16 +165,17 @@ def _sides(row: dict[str, Any], pivot: str) -> Iterator[tuple[str, str, str | No
         ("text_en", row.get("text_en"), pivot),
         ("instruction_en", row.get("instruction_en"), pivot),
     )
-    seen: set[str] = set()
+    seen: set[tuple[str, str | None]] = set()
     for side, text, code in sides:
         # In the pivot language both sides are the same text.
-        if text is not None and text not in seen:
-            seen.add(text)
-            yield side, text, code
+        if text is not None and (text, code) not in seen:
+            seen.add((text, code))
+            yield _Side(side, text, code, side in ("text_en", "instruction_en"))
 
 
-def _best(index: Index, sides: list[tuple[str, str, str | None]]) -> tuple[str, str, Match] | None:
-    found = [(side, text, match) for side, text, language in sides if (match := index.find(text, language)) is not None]
+def _best(index: Index, sides: list[_Side]) -> tuple[str, str, Match] | None:
+    found = [(name, text, match) for name, text, language, is_translation in sides
+             if (match := index.find(text, language, is_translation)) is not None]  # fmt: skip
     return max(found, key=lambda each: each[2].share, default=None)
 
 

@@ -61,9 +61,9 @@ class ScreenSettings(StageSettings):
 
     Of an instruction that its source holds, its language, the listed words and hate are checked. What asks how an
     instruction was written and translated is not, and its columns are null: its form, its phrases and what it shares
-    with the text (the text may be in it), requests to summarise or translate, ``min_quality`` and
-    ``min_semantic_similarity``. The hate model reads English, so it scores such a pair only if instruction and output
-    are in the pivot language; others have the word list alone.
+    with the text (the text may be in it), words left untranslated, requests to summarise or translate,
+    ``min_quality`` and ``min_semantic_similarity``. The hate model reads English, so it scores such a pair only if
+    instruction and output are in the pivot language; others have the word list alone.
     """
 
     max_instruction_chars: int = Field(1_000, ge=1)
@@ -97,7 +97,7 @@ class ScreenSettings(StageSettings):
     classifier: AnyClassifier = Field(default_factory=WordListSettings)
     """Engine that flags words in instruction and output."""
     hate: TransformersClassifierSettings | None = None
-    """Model that scores the English instruction and output, as MURI's facebook/roberta-hate-speech-dynabench-r4-target;
+    """Model that scores the English instruction and output, as the RoBERTa model of Vidgen et al. (2021) does in MURI;
     null: none."""
     max_hate_score: float = Field(0.5, ge=0, le=1)
     """Highest score, of any window of the English pair, that is kept."""
@@ -225,8 +225,10 @@ def _screen_batches(
         pairs = [f"{instruction}\n{text}" for instruction, text in zip(instructions, texts, strict=True)]
         is_translated = [source != pivot and not given for source, given in zip(languages, is_given, strict=True)]
         copied = [
-            copied_word_share(pivot_text, instruction) if translated else 0.0
-            for pivot_text, instruction, translated in zip(english, instructions, is_translated, strict=True)
+            None if given else copied_word_share(pivot_text, instruction) if translated else 0.0
+            for pivot_text, instruction, translated, given in zip(
+                english, instructions, is_translated, is_given, strict=True
+            )
         ]
         measured = _measure(batch, pivot, lists)
         scores: list[float | None] = [None] * len(batch)

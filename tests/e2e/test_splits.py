@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StructField, StructType
 
 from jobs.runtime import removals
 from jobs.runtime.accounting import check
 from jobs.runtime.dedup_index import DedupIndex
 from jobs.runtime.lake import Lake
+from jobs.runtime.schema import SPLITS
 from tests.conftest import run_recipe
 from tests.jobs.stages.test_group import text
 from tests.udfs.test_contamination import sentences
@@ -131,6 +133,24 @@ def test_halves_share_a_split_when_they_come_in_different_runs(
     for table in ("splits", "pairs"):
         lake.delta(table).update(F.col("pair_id") == victim["pair_id"], {"split": F.lit(other)})
     assert any("no group on two sides: 1 groups have two splits" in each for each in problems(lake))
+
+
+@pytest.mark.slow
+def test_neither_a_rebuild_nor_another_seed_moves_a_pair(spark: SparkSession, project: Path, tmp_path: Path) -> None:
+    lake = Lake(spark, str(shutil.copytree(project / "first", tmp_path / "lake")))
+    before = {key: each["split"] for key, each in pairs(lake).items()}
+    write(project, FIRST)
+    other = tmp_path / "splits.yaml"
+    other.write_text(RECIPE.replace("seed: 3", "seed: 4").replace("path: ", f"path: {project}/"), encoding="utf-8")
+    run_recipe(spark, other, lake.location, rebuild="documents")
+    assert {key: each["split"] for key, each in pairs(lake).items()} == before
+    assert problems(lake) == []
+
+    # The table of lakes that know no groups is made anew.
+    lake.replace("splits", StructType([*SPLITS.fields[:4], StructField("split_position", DoubleType())]), {"seed": "4"})
+    run_recipe(spark, other, lake.location, rebuild="group")
+    assert pairs(lake).keys() == before.keys()
+    assert problems(lake) == []
 
 
 @pytest.mark.slow

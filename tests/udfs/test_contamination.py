@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.conftest import DATA, ROOT, SAMPLES
-from udfs.contamination import EvaluationSet, Item, Plan, TooManyNgramsError, build, tokenize
+from udfs.contamination import EvaluationSet, Item, Plan, ShortItems, TooManyNgramsError, build, tokenize
 
 FLORES = ("eng_Latn", "spa_Latn", "arb_Arab", "cmn_Hani", "jpn_Jpan")
 MANY = 10**7
@@ -48,7 +48,7 @@ def index():
         EvaluationSet(f"flores-{language}", language, [Item(f"line {at}", text) for at, text in enumerate(texts, 1)])
         for language, texts in sentences().items()
     ]
-    return build([*sets, EvaluationSet("tasks", None, task_items())], Plan(), MANY)
+    return build([*sets, EvaluationSet("tasks", None, task_items())], Plan(), MANY, "eng_Latn")
 
 
 @cache
@@ -57,6 +57,23 @@ def demo_texts():
     for file in sorted((ROOT / "data" / "demo").glob("*/*/*.parquet")):
         texts += parquet.read_table(file, columns=["text"])["text"].to_pylist()
     return texts
+
+
+@cache
+def translated_items():
+    """The Spanish sentences of ``sentences``, and what Apertium makes of them in English."""
+    return [(row["text"], row["text_en"]) for row in _translations("flores_spa_eng")]
+
+
+@cache
+def translated_texts():
+    """The first 500 characters of what Apertium makes of a thousand of the demo's texts in English."""
+    return [row["text_en"] for row in _translations("demo_eng")]
+
+
+def _translations(name):
+    packed = (DATA / "translations" / f"{name}.jsonl.gz").read_bytes()
+    return [json.loads(line) for line in gzip.decompress(packed).decode("utf-8").splitlines()]
 
 
 OTHER_PUNCTUATION = str.maketrans({",": " ;", ".": "!", '"': "“", "-": "–", "'": "’", "。": "．", "，": "；", "،": ","})
@@ -92,11 +109,37 @@ def test_every_planted_item_is_found(language):
             assert letters(planted[match.start : match.end]) in letters(text), (form, text)
 
 
-def test_nothing_is_found_in_a_thousand_unrelated_documents():
-    texts = demo_texts()
-    assert len(texts) >= 1_000
-    found = [(text[match.start : match.end], match) for text in texts if (match := index().find(text, None))]
+@pytest.mark.parametrize(
+    ("texts", "language", "is_translation"), [(demo_texts, None, False), (translated_texts, "eng_Latn", True)]
+)
+def test_nothing_is_found_in_a_thousand_unrelated_documents(texts, language, is_translation):
+    """Neither in the demo's own languages, of which the sets have some, nor in its English translations."""
+    assert len(texts()) >= 1_000
+    found = [
+        (text[match.start : match.end], match)
+        for text in texts()
+        if (match := index().find(text, language, is_translation))
+    ]
     assert [each for each in found if each[1].share >= 0.5] == []
+    # Something was compared.
+    assert index().find(f"{texts()[0]} {sentences()['eng_Latn'][0]}", language, is_translation).share == pytest.approx(
+        1
+    )
+
+
+def test_a_translation_has_an_item_s_words_in_another_order():
+    text = max(sentences()["eng_Latn"], key=len)
+    words = random.Random(1).sample(text.split(), len(text.split()))
+    assert index().find(" ".join(words), "eng_Latn") is None
+    match = index().find(f"Before that. {' '.join(words)} After it.", "eng_Latn", is_translation=True)
+    assert match.share == pytest.approx(1)
+    assert match.item == f"line {sentences()['eng_Latn'].index(text) + 1}"
+    other = [word[:5] + "ing" if len(word) > 4 else word for word in words]
+    assert index().find(" ".join(other), "eng_Latn", is_translation=True).share == pytest.approx(1)
+    scattered = (" " + " ".join(translated_texts()[0].split()[:30]) + " ").join(words)
+    found = index().find(scattered, "eng_Latn", is_translation=True)
+    assert found is None or found.share < 0.5
+    assert index().find(" ".join(words), "spa_Latn", is_translation=True) is None
 
 
 @pytest.mark.parametrize(("changed", "is_found"), [(1, True), (2, True), (12, False)])
@@ -121,7 +164,7 @@ def test_the_words_of_an_item_all_over_a_long_text_are_not_the_item():
 def test_short_items_need_all_their_words():
     made = build([EvaluationSet("q", None, [Item("1", "What is the capital of Chad?"), Item("2", "Who was Zola?"),
                                             Item("3", "Yes."), Item("4", "No way")])], Plan(), MANY)  # fmt: skip
-    assert made.left_out == 2
+    assert made.short == (ShortItems("q", texts=4, left_out=2, only_whole=1),)
     assert made.find("I wonder: what is the CAPITAL of Chad", None).item == "1"
     assert made.find("What is the capital of Niger?", None) is None
     assert made.find("who was zola", None).item == "2"

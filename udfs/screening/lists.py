@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
+
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,12 @@ def fold(text: str) -> str:
 
 
 def _of_languages(name: str, lists: Mapping[str, Iterable[Any]]) -> tuple[str, ...]:
-    entries = {each for language, found in lists.items() for each in _folded(f"{name}.{language}", found)}
+    entries = {
+        form
+        for language, found in lists.items()
+        for entry in _folded(f"{name}.{language}", found)
+        for form in _forms(entry)
+    }
     return tuple(sorted(entries, key=_longest_first))
 
 
@@ -94,6 +103,12 @@ def _folded(name: str, entries: Iterable[Any], file: str = "phrases.yaml") -> tu
             raise ValueError(f"{file}: {name} holds {entry!r}; put it in quotes")
         found.append(fold(entry))
     return tuple(found)
+
+
+def _forms(entry: str) -> Iterator[str]:
+    """Yield what an entry stands for: "as {an ai|a model}, i" is two phrases."""
+    alternatives = (part.split("|") if place % 2 else [part] for place, part in enumerate(_BRACES.split(entry)))
+    return map("".join, itertools.product(*alternatives))
 
 
 def _filled(frames: Iterable[str], nouns: Iterable[str]) -> set[str]:

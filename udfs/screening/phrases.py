@@ -94,20 +94,29 @@ def _carries(rest: str) -> bool:
 
 def _begins_with(text: str, phrases: Sequence[str], within: int) -> str | None:
     text = _MARKS.sub("", fold(text))
-    longest = max(map(len, phrases), default=0)
-    opening = text[: within + longest + 1]
-    for phrase in phrases:
-        start = opening.find(phrase)
-        if start < 0 or start > within or (start and _joined(opening[start - 1], phrase[0])):
+    width, openings = _openings(tuple(phrases))
+    for start in range(min(within, len(text)) + 1):
+        if start and _joined(text[start - 1], text[start : start + 1]):
             continue
-        end = start + len(phrase)
-        if end == len(opening) or not _joined(phrase[-1], opening[end]):
-            return phrase
+        for phrase in openings.get(text[start : start + width], ()):
+            end = start + len(phrase)
+            if text.startswith(phrase, start) and not _joined(phrase[-1], text[end : end + 1]):
+                return phrase
     return None
 
 
+@lru_cache(maxsize=4)
+def _openings(phrases: tuple[str, ...]) -> tuple[int, dict[str, list[str]]]:
+    """Return phrases by their first characters, and how many these are."""
+    width = min(map(len, phrases), default=0)
+    found: dict[str, list[str]] = {}
+    for phrase in phrases:
+        found.setdefault(phrase[:width], []).append(phrase)
+    return width, found
+
+
 def _joined(left: str, right: str) -> bool:
-    """Say whether two characters are of one word; in scripts without blanks none are."""
+    """Say whether two characters are of one word; in scripts without blanks none are. The second may be missing."""
     return left.isalnum() and right.isalnum() and left < "\u0e00" and right < "\u0e00"
 
 

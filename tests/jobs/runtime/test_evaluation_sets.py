@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from jobs.runtime.errors import BackpromptError
-from jobs.runtime.evaluation_sets import read_index
+from jobs.runtime.evaluation_sets import read_index, short_items
 from jobs.runtime.recipe import parse_recipe
 from jobs.stages.decontaminate import DecontaminateSettings
 from tests.jobs.runtime.test_recipe import GOOD
@@ -62,7 +62,16 @@ FILES = {
 
 def index_of(folder, name, content, **more):
     (folder / name).write_bytes(content)
-    return read_index(DecontaminateSettings(sets=[{"name": "test", "path": str(folder / name), **more}]))
+    return read_index(DecontaminateSettings(sets=[{"name": "test", "path": str(folder / name), **more}]), "eng_Latn")
+
+
+def test_short_texts_are_told_of(tmp_path):
+    content = b"Yes.\nNo way\nWho was Zola?\nWhat is the capital of Chad?\n"
+    told = short_items(index_of(tmp_path, "a.txt", content))
+    assert told == [
+        "Evaluation set test: of 4 texts 2 are too short to look for, and 1 are looked for as a whole text only"
+    ]
+    assert short_items(index_of(tmp_path, "b.txt", b"What is the capital of Chad?\n")) == []
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -103,11 +112,11 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, more, parts):
 def test_missing_files_addresses_and_too_many_ngrams(tmp_path):
     for path, part in ((str(tmp_path / "no.txt"), "there is no file"), ("s3a://b/a.txt", "is an address")):
         with pytest.raises(BackpromptError, match=part):
-            read_index(DecontaminateSettings(sets=[{"name": "test", "path": path}]))
+            read_index(DecontaminateSettings(sets=[{"name": "test", "path": path}]), "eng_Latn")
     (tmp_path / "a.txt").write_text(f"{QUESTION}\n{CHOICES[0]}\n")
     settings = DecontaminateSettings(sets=[{"name": "test", "path": str(tmp_path / "a.txt")}], max_ngrams=4)
     with pytest.raises(BackpromptError, match=r"more than 4 n-grams by test, a.txt, line 2.*raise max_ngrams"):
-        read_index(settings)
+        read_index(settings, "eng_Latn")
 
 
 def recipe(path, sets):

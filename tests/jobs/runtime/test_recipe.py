@@ -78,6 +78,13 @@ def test_impossible_order_is_explained():
     assert "put translate before instruct" in message
 
 
+@pytest.mark.parametrize("later", ["dedup_outputs:", "decontaminate: {sets: [{name: x, path: x.txt}]}"])
+def test_splits_are_given_last(later):
+    message = refused(GOOD.replace("  group:\n", f"  group:\n  {later}\n"))
+    assert "line 18" in message
+    assert f"{later.partition(':')[0]} stands between group and pairs: put group directly before pairs" in message
+
+
 def test_two_sources_of_one_name():
     text = GOOD.replace(
         "stages:", "  - {kind: jsonl, name: own, path: b, license: X, language: spa_Latn, columns: {text: t}}\nstages:"

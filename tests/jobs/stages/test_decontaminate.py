@@ -13,7 +13,7 @@ from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, DECONTAMINATE, DEDUP, INS
 from jobs.stages.base import Resources
 from jobs.stages.decontaminate import DecontaminateSettings, _search, decontaminate
 from tests.builders import documents
-from tests.udfs.test_contamination import demo_texts, sentences
+from tests.udfs.test_contamination import demo_texts, sentences, translated_items, translated_texts
 
 ADDS = (CLEAN, DEDUP, TRANSLATE, INSTRUCT, BACK_TRANSLATE, SCREEN)
 ENGLISH, SPANISH = (sentences()[language] for language in ("eng_Latn", "spa_Latn"))
@@ -25,7 +25,7 @@ def stage(tmp_path_factory):
     file = tmp_path_factory.mktemp("sets") / "flores.eng.txt"
     file.write_text("\n".join(ENGLISH), encoding="utf-8")
     settings = DecontaminateSettings(sets=[{"name": "flores", "path": str(file), "language": "eng_Latn"}])
-    return settings, Resources(language_table(), "eng_Latn", 0, evaluation_sets=read_index(settings))
+    return settings, Resources(language_table(), "eng_Latn", 0, evaluation_sets=read_index(settings, "eng_Latn"))
 
 
 def searched(stage, rows):
@@ -41,8 +41,8 @@ def searched(stage, rows):
     return pa.Table.from_batches(found).to_pylist()
 
 
-def test_items_translated_on_the_pivot_are_found(stage):
-    """Spanish documents that hold the sentences of the English set in Spanish: their translations give them away."""
+def test_items_that_stand_in_the_pivot_s_text_are_found(stage):
+    """A translation that has the item's own words gives it away, where the document is in another language."""
     rows = [
         {
             "text": f"{around[:400]} {spanish} {around[400:800]}",
@@ -60,6 +60,28 @@ def test_items_translated_on_the_pivot_are_found(stage):
     assert {row["contaminated_set"] for row in searched(stage, [{**row, "text_en": None} for row in rows])} == {None}
 
 
+def test_items_that_a_machine_translated_are_found(stage):
+    """The items in Spanish, and what Apertium makes of them; docs/splits.md says how many of them are found."""
+    rows = [
+        {"text": text, "text_en": f"{around[:200]} {text_en}"}
+        for (text, text_en), around in zip(translated_items(), translated_texts(), strict=False)
+    ]
+    found = {at: row for at, row in enumerate(searched(stage, rows)) if row["contaminated_set"]}
+    right = [at for at, row in found.items() if row["contaminated_item"] == f"flores.eng.txt, line {at + 1}"]
+    assert len(right) >= 40
+    assert len(found) - len(right) <= 1, "the next sentence of an article may be nearer"
+    for row in found.values():
+        assert row["contaminated_side"] == "text_en"
+        assert row["contaminated_span"] in row["text_en"]
+    # What nobody translated is searched for n-grams alone.
+    own = [{"language": "eng_Latn", "text": row["text_en"], "text_en": row["text_en"]} for row in rows]
+    assert {row["contaminated_set"] for row in searched(stage, own)} == {None}
+    settings, resources = stage
+    settings = settings.model_copy(update={"search_translations": False})
+    resources = replace(resources, evaluation_sets=read_index(settings, "eng_Latn"))
+    assert {row["contaminated_set"] for row in searched((settings, resources), rows)} == {None}
+
+
 def test_every_side_is_searched_in_its_language(stage):
     said = [{"role": "user", "content": ENGLISH[0]}, {"role": "assistant", "content": "Hm."},
             {"role": "user", "content": "And?"}, {"role": "assistant", "content": "No."}]  # fmt: skip
@@ -71,9 +93,12 @@ def test_every_side_is_searched_in_its_language(stage):
         {"instruction_src": ENGLISH[0], "instruction_language": "mul_Zyyy"},
         {"instruction_src": "¿Qué?", "instruction_en": ENGLISH[0]},
         {"language": "eng_Latn", "text": "No.", "instruction_src": "And?", "messages": said},
+        {"text": ENGLISH[0], "text_en": ENGLISH[0]},  # the engine gave back what it got
+        {"text": "No.", "instruction_src": ENGLISH[0], "instruction_en": ENGLISH[0]},
     ]
     sides = [row["contaminated_side"] for row in searched(stage, rows)]
-    assert sides == ["text", None, None, "instruction", "instruction", "instruction_en", "instruction"]
+    assert sides[:4] == ["text", None, None, "instruction"]
+    assert sides[4:] == ["instruction", "instruction_en", "instruction", "text_en", "instruction_en"]
 
 
 def test_the_share_is_stored_whatever_the_threshold(stage):

@@ -343,7 +343,9 @@ def test_screen_rules_of_form_and_wording(spark, resources):
     assert done["screen.copied"]["copied_run_words"] == len(first.split())
     assert done["good"]["instruction_score"] == 1
     measured = ("instruction_chars", "format_problems", "instruction_form", "instruction_score", "refusal_share")
-    assert [done["given"][name] for name in (*measured, "copied_share", "answer_share")] == [None] * 7
+    assert [done["given"][name] for name in (*measured, "copied_share", "answer_share", "copied_word_share")] == [
+        None
+    ] * 8
     assert done["title"]["instruction_score"] is None
 
     stored = ScreenSettings(

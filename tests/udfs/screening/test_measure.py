@@ -29,7 +29,7 @@ def test_either_side_counts():
     copied_en = replace(PAIR, instruction_en="The neighbours go there to read the paper.")
     assert measure(copied_src, LISTS).copied_share == measure(copied_en, LISTS).copied_share == 1
     assert measure(replace(PAIR, instruction="Em sap greu, però no puc."), LISTS).refusal_share == 1
-    assert measure(replace(PAIR, instruction_en="I'm sorry, but I can't."), LISTS).refusal_phrase == "sorry, but i can"
+    assert measure(replace(PAIR, instruction_en="I'm sorry, but I can't."), LISTS).refusal_phrase == "i'm sorry, but"
     assert measure(replace(PAIR, instruction="Instrucció: descriu-la."), LISTS).preamble_share > 0
 
 

@@ -31,6 +31,18 @@ SAMPLES = Path(__file__).parents[2] / "data" / "screening" / "instructions.tsv"
         ("죄송하지만, 도와드릴 수 없습니다.", 1.0),
         ("मुझे खेद है, लेकिन मैं ऐसा नहीं कर सकता।", 1.0),
         ("عذرا، لا أستطيع المساعدة.", 1.0),
+        ("Als KI-Sprachmodell kann ich keine Texte sehen.", 1.0),
+        ("Como modelo de lenguaje de IA, no puedo ver el texto.", 1.0),
+        ("Como uma IA, não posso ajudar.", 1.0),
+        ("Non posso aiutarti con questo.", 1.0),
+        ("En tant qu'IA, je n'ai pas d'opinion.", 1.0),
+        ("Как языковая модель, я не могу этого сделать.", 1.0),
+        ("Я, як мовна модель, не маю думок.", 1.0),
+        ("Bir yapay zeka dil modeli olarak, bunu yapamam.", 1.0),
+        ("एक एआई भाषा मॉडल के रूप में, मैं मदद नहीं कर सकता।", 1.0),
+        ("作为一个AI语言模型，我无法回答。", 1.0),
+        ("AI言語モデルとして、私にはわかりません。", 1.0),
+        ("AI 언어 모델로서, 저는 의견이 없습니다.", 1.0),
         ("Write a letter that begins with “I'm sorry, but I can't come”.", 0.0),
         ("Why do people say they are sorry when they cannot help?", 0.0),
         ("“I'm sorry, but I can't come” is a line of which play?", 0.0),
@@ -42,6 +54,53 @@ SAMPLES = Path(__file__).parents[2] / "data" / "screening" / "instructions.tsv"
 )
 def test_refusal(text, share):
     assert refusal(text, LISTS.refusals).share == share
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "As an AI ethics researcher, explain why models refuse.",
+        "As a language model, how would you describe yourself?",
+        "I'm an AI researcher from Spain. Where can I publish?",
+        "I'm unable to sleep. What can I do?",
+        "I won't be able to attend the meeting. Write an email.",
+        "I can't create a new partition on my disk. What is wrong?",
+        "¿Como una IA aprende a jugar al ajedrez?",
+        "No puedo ayudar a mi hijo con las matemáticas. ¿Qué hago?",
+        "No puedo generar la factura electrónica. ¿Por qué?",
+        "Com a model de llenguatge, què fa GPT?",
+        "Como uma IA aprende a jogar xadrez?",
+        "Não posso ajudar meu filho com a matemática. O que faço?",
+        "En tant qu'IA, comment fonctionnes-tu ?",
+        "Je ne suis pas en mesure de payer mon loyer. Que faire ?",
+        "Come modello linguistico, che cosa sa fare GPT?",
+        "Ca model de limbaj, cum funcționează GPT?",
+        "Als KI-Forscherin: wie bewertest du Sprachmodelle?",
+        "Als Sprachmodell der Informatik: was ist UML?",
+        "Als taalmodel: hoe werkt GPT?",
+        "Som AI-forskare, förklara vad en språkmodell är.",
+        "Som en AI-forskare, förklara vad en språkmodell är.",
+        "Jako model językowy GPT przewiduje słowa; wyjaśnij jak.",
+        "Как ИИ меняет медицину?",
+        "Опишите, как ИИ меняет медицину.",
+        "Как языковая модель предсказывает следующее слово?",
+        "Я не могу помочь ребёнку с математикой. Что делать?",
+        "Як мовна модель передбачає слово?",
+        "Bir yapay zeka modelinin nasıl eğitildiğini açıklayın.",
+        "Bir dil modeli olarak GPT nasıl çalışır?",
+        "Sebagai model bahasa, bagaimana GPT bekerja?",
+        "Với tư cách là một mô hình ngôn ngữ, GPT hoạt động thế nào?",
+        "به عنوان یک مدل زبانی، GPT چگونه کار می‌کند؟",
+        "एक एआई मॉडल कैसे काम करता है?",
+        "एक भाषा मॉडल के रूप में GPT कैसे काम करता है?",
+        "作为一个AI研究者，请解释语言模型。",
+        "对不起，我爱你这首歌是谁唱的？",
+        "GPTは言語モデルとしてどのように働きますか？",
+        "GPT가 AI 언어 모델로서 갖는 한계는 무엇인가요?",
+    ],
+)
+def test_what_is_about_models_or_asks_for_help_declines_nothing(text):
+    assert refusal(text, LISTS.refusals).phrase is None
 
 
 @pytest.mark.parametrize(

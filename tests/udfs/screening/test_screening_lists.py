@@ -21,6 +21,13 @@ def test_lists_are_folded_and_have_no_entry_twice():
     assert not set(lists.words.verbs) & set(lists.words.noun_verbs)
 
 
+def test_an_entry_may_stand_for_several_phrases():
+    phrases = copy.deepcopy(PHRASES)
+    phrases["refusals"] = {"eng": ["As {an AI|a model}{,|} I"]}
+    found = ScreeningLists.read(WORDS, phrases).refusals
+    assert set(found) == {"as an ai, i", "as an ai i", "as a model, i", "as a model i"}
+
+
 def test_languages_are_known():
     known = {code.partition("_")[0] for code in language_table()}
     assert set(PHRASES["refusals"]) | set(PHRASES["preambles"]) <= known
