@@ -160,7 +160,7 @@ def _done(runs: DataFrame, prices: costs.Prices | None) -> dict[tuple[str, str],
     for stage, entered in batches(runs):
         rates = (prices or {}).get(stage, ())
         spent = costs.spent_by_language(rates, entered)
-        characters = sum(tally.characters for tally in entered.values())
+        seconds = costs.seconds_by_language(entered)
         for language, tally in entered.items():
             each = found[stage, language]
             each.documents += tally.rows_in
@@ -169,7 +169,7 @@ def _done(runs: DataFrame, prices: costs.Prices | None) -> dict[tuple[str, str],
             each.tokens_out = _sum(each.tokens_out, tally.completion_tokens)
             each.characters_in = _sum(each.characters_in, tally.characters_read)
             each.characters_out = _sum(each.characters_out, tally.characters_written)
-            each.seconds += tally.batch_seconds * (tally.characters / characters if characters else 1 / len(entered))
+            each.seconds += seconds[language]
             if prices is not None:
                 each.cost = (each.cost or 0.0) + spent[language]
     return dict(found)
