@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -159,6 +159,7 @@ def sample_documents(
         language for corpus in corpora if not corpus.holds_pairs for language in corpus.by_language() if language
     }
     each = _SPARE * ceil(wanted / max(1, len(languages))) if languages else _SPARE * wanted
+    everything = ingestion(spark, recipe, lake, [corpus.source for corpus in corpora])
     counts = Counts()
     tables: list[pa.Table] = []
     for corpus in corpora:
@@ -168,7 +169,7 @@ def sample_documents(
                 tables.append(_first_documents(spark, recipe, corpus.source, each))
             continue
         counts.projected.append(corpus.source.name)
-        is_unchanged = ingestion(spark, recipe, lake, [corpus.source]).is_unchanged(corpus.source)
+        is_unchanged = everything.is_unchanged(corpus.source)
         for part, times in corpus.parts(wanted):
             if not corpus.holds_pairs:
                 tables.append(_first_documents(spark, recipe, part, each))
@@ -190,13 +191,16 @@ def sample_documents(
     return pa.concat_tables(nullable), counts
 
 
-def ingestion(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource]) -> Ingest:
-    """Return the work that a run would have with some of the recipe's sources."""
+def ingestion(
+    spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource], has_shared_limits: bool = True
+) -> Ingest:
+    """Return the work that a run would have with some of the recipe's sources, or without limits that they share."""
+    changes: dict[str, Any] = {"sources": tuple(sources)}
+    if not has_shared_limits:
+        changes |= {"max_documents_per_language": None, "max_documents": {}}
     return Ingest(
         spark=spark,
-        recipe=LoadedRecipe(
-            recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:], recipe.folders
-        ),
+        recipe=LoadedRecipe(recipe.recipe.model_copy(update=changes), recipe.order[1:], recipe.folders),
         lake=lake,
         resources=Resources(language_table(), recipe.recipe.pivot, recipe.recipe.seed),
         ledger=Ledger(lake, ""),

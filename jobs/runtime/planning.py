@@ -23,7 +23,6 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs.runtime import costs, ledger
-from jobs.runtime.conf import language_table
 from jobs.runtime.corpora import Corpus, ingestion, list_corpora
 from jobs.runtime.engine_checks import EngineCheck, check_engines
 from jobs.runtime.errors import BackpromptError
@@ -34,7 +33,7 @@ from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.runtime.schema import PLANS
 from jobs.runtime.session import interpreted
 from jobs.runtime.trial import Trial, run_trial
-from jobs.sources import explain_read_error, read
+from jobs.sources import explain_read_error
 from jobs.sources.base import COLUMNS, PairSourceSettings
 from jobs.sources.sampling import sampling_position
 from jobs.stages import dedup, dedup_lines
@@ -112,7 +111,7 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
     looked_at = _look(spark, recipe, lake, corpora, options.reads_all)
     with interpreted(spark) if is_little else nullcontext(), _kept(looked_at.documents) as documents:
         try:
-            counts = _count(recipe, documents)
+            counts = _count(documents)
         except BackpromptError:
             raise
         except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
@@ -122,7 +121,11 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
                 f"The corpora of {recipe.recipe.path} hold no documents: "
                 + ", ".join(source.path for source in recipe.recipe.sources)
             )
-        alive = {key: each.alive for key, each in counts.items() if each.alive}
+        if looked_at.projected:
+            counts = _limited(recipe, counts)
+        alive = {
+            key: each.alive for key, each in counts.items() if each.alive and key[0] not in looked_at.holding_pairs
+        }
         size = options.documents or max(LEAST_SAMPLED, math.ceil(options.share * sum(alive.values())))
         size = min(size, MOST_SAMPLED) if options.documents is None else size
         sample = _sample(documents, alive, size, recipe.recipe.seed)
@@ -243,8 +246,10 @@ class _Count:
     """Rows that were read and can go on; not multiplied."""
     mean_characters: float
     """Of these."""
+    documents: float
+    """Of the corpus."""
     new: float
-    """Documents of the corpus that the lake lacks, those that could not be read too."""
+    """Those of them that the lake lacks, those that could not be read too."""
     new_characters: float
     new_alive: float
     new_alive_characters: float
@@ -254,20 +259,19 @@ def _look(
     spark: SparkSession, recipe: LoadedRecipe, lake: Lake, corpora: Sequence[Corpus], reads_all: bool
 ) -> _LookedAt:
     """Return what is read of the corpora: small ones whole, of large ones the smallest file of each language."""
+    sources = [each.source for each in corpora]
     whole = [each.source for each in corpora if each.is_small or reads_all]
-    ingest = ingestion(spark, recipe, lake, whole)
-    known = F.col("known_revision")
+    as_a_run = ingestion(spark, recipe, lake, sources)
+    # What a corpus gives to a shared limit is not known before all are counted, and from a part it is concluded.
+    reader = as_a_run if whole == sources else ingestion(spark, recipe, lake, sources, has_shared_limits=False)
     frames = []
     for corpus in corpora:
-        source = corpus.source
-        if source in whole:
-            is_new = F.lit(False) if ingest.is_unchanged(source) else ~F.col("revision").eqNullSafe(known)
-            frames.append(ingest.compared(source).select(*COLUMNS, F.lit(1.0).alias("times"), is_new.alias("is_new")))
-            continue
-        is_unchanged = ingestion(spark, recipe, lake, [source]).is_unchanged(source)
-        for part, times in corpus.parts():
-            rows = read(spark, part, language_table(), seed=recipe.recipe.seed, only=recipe.recipe.languages)
-            frames.append(rows.select(*COLUMNS, F.lit(times).alias("times"), F.lit(not is_unchanged).alias("is_new")))
+        is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
+        if as_a_run.is_unchanged(corpus.source):
+            is_new = F.lit(False)
+        for part, times in [(corpus.source, 1.0)] if corpus.source in whole else corpus.parts():
+            rows = reader.compared(part)
+            frames.append(rows.select(*COLUMNS, F.lit(times).alias("times"), is_new.alias("is_new")))
     if not frames:
         raise BackpromptError(
             f"The corpora of {recipe.recipe.path} hold no files: "
@@ -291,7 +295,7 @@ def _kept(documents: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-def _count(recipe: LoadedRecipe, documents: DataFrame) -> dict[tuple[str, str], _Count]:
+def _count(documents: DataFrame) -> dict[tuple[str, str], _Count]:
     """Count what was read, by source and language."""
     is_alive, times = F.size("rejected_for") == 0, F.when(F.col("is_new"), F.col("times")).otherwise(0.0)
     characters = F.col("text_chars").cast("double")
@@ -299,15 +303,17 @@ def _count(recipe: LoadedRecipe, documents: DataFrame) -> dict[tuple[str, str], 
     rows = documents.groupBy("source", "language").agg(
         F.count_if(is_alive).alias("alive"),
         F.avg(F.when(is_alive, characters)).alias("mean_characters"),
+        F.sum("times").alias("documents"),
         F.sum(times).alias("new"),
         F.sum(times * characters).alias("new_characters"),
         F.sum(alive_times).alias("new_alive"),
         F.sum(alive_times * characters).alias("new_alive_characters"),
     )
-    found = {
+    return {
         (row["source"], row["language"]): _Count(
             row["alive"],
             row["mean_characters"] or 0.0,
+            row["documents"] or 0.0,
             row["new"] or 0.0,
             row["new_characters"] or 0.0,
             row["new_alive"] or 0.0,
@@ -315,28 +321,30 @@ def _count(recipe: LoadedRecipe, documents: DataFrame) -> dict[tuple[str, str], 
         )
         for row in rows.collect()
     }
-    return _limited(recipe, found)
 
 
-def _limited(recipe: LoadedRecipe, counts: dict[tuple[str, str], _Count]) -> dict[tuple[str, str], _Count]:
+def _limited(recipe: LoadedRecipe, counts: Mapping[tuple[str, str], _Count]) -> dict[tuple[str, str], _Count]:
     """Apply the limits of sources and of the recipe to what was concluded from the bytes of a part."""
     sources = {source.name: source for source in recipe.recipe.sources}
-
-    def shrunk(each: _Count, share: float) -> _Count:
-        names = ("new", "new_characters", "new_alive", "new_alive_characters")
-        return replace(each, **{name: getattr(each, name) * share for name in names})
-
-    for (name, language), each in counts.items():
-        limit = sources[name].document_limit(language)
-        if limit is not None and each.new > limit:
-            counts[name, language] = shrunk(each, limit / each.new)
+    found = {key: _at_most(each, sources[key[0]].document_limit(key[1])) for key, each in counts.items()}
     for language in {language for _, language in counts}:
         limit = recipe.recipe.document_limit(language)
-        own = [key for key in counts if key[1] == language and not isinstance(sources[key[0]], PairSourceSettings)]
-        total = sum(counts[key].new for key in own)
-        if limit is not None and total > limit:
-            counts |= {key: shrunk(counts[key], limit / total) for key in own}
-    return counts
+        own = [name for name, code in found if code == language and not isinstance(sources[name], PairSourceSettings)]
+        if limit is not None:
+            there = {name: math.ceil(found[name, language].documents) for name in own}
+            given = shares(there, {name: sources[name].weight for name in own}, limit)
+            found |= {(name, language): _at_most(found[name, language], given[name]) for name in own}
+    return found
+
+
+def _at_most(each: _Count, limit: int | None) -> _Count:
+    """Return what a corpus brings of a language where it gives ``limit`` documents, those that the lake holds too."""
+    if limit is None or each.documents <= limit:
+        return each
+    held = each.documents - each.new
+    share = max(0.0, limit - held) / each.new if each.new else 0.0
+    names = ("new", "new_characters", "new_alive", "new_alive_characters")
+    return replace(each, documents=limit, **{name: getattr(each, name) * share for name in names})
 
 
 def _sample(documents: DataFrame, alive: Mapping[tuple[str, str], int], size: int, seed: int) -> pa.Table:

@@ -16,7 +16,7 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.pipeline import Options, Outcome, run
 from jobs.runtime.planning import Planned, PlanOptions, make_plan
-from jobs.runtime.recipe import LoadedRecipe, load_recipe
+from jobs.runtime.recipe import LoadedRecipe, load_recipe, parse_recipe
 from tests.conftest import ROOT, Recorder
 
 RECIPE = """
@@ -208,6 +208,44 @@ class TestBadInput:
             comparison.compare_lake(Lake(spark, str(tmp_path)))
 
 
+SHARED = """
+name: shared
+max_documents_per_language: 23000
+sources:
+  - {kind: jsonl, name: wiki, path: a, license: x, language: spa_Latn, weight: 3}
+  - {kind: jsonl, name: web, path: b, license: x, language: spa_Latn, weight: 2, max_documents: {spa_Latn: 1000000}}
+  - {kind: oasst, name: given, path: c, license: x}
+stages: {clean: , dedup: , translate: {engine: {kind: apertium}}, instruct: , back_translate: , screen: , group: ,
+  pairs: }
+"""
+
+
+class TestLimits:
+    def limited(self, **counts: tuple[float, float]) -> dict[str, tuple[float, float]]:
+        """Documents and characters that come, of sources with so many documents and so many that the lake lacks."""
+        counted = {
+            (name, "spa_Latn"): planning._Count(10, 100.0, documents, new, new * 100, new, new * 100)
+            for name, (documents, new) in counts.items()
+        }
+        found = planning._limited(parse_recipe(SHARED, "shared.yaml"), counted)
+        new = {name: found[name, "spa_Latn"] for name in counts}
+        return {name: (round(each.new, 1), round(each.new_characters)) for name, each in new.items()}
+
+    def test_sources_share_one_by_weight_as_in_a_run(self) -> None:
+        found = self.limited(wiki=(20_000, 20_000), web=(4e6, 4e6), given=(9e6, 9e6))
+        assert found == {"wiki": (13_800, 1_380_000), "web": (9_200, 920_000), "given": (9e6, 9e8)}
+
+    def test_what_one_lacks_the_other_gives(self) -> None:
+        found = self.limited(wiki=(500.4, 500.4), web=(4e6, 4e6))
+        assert found["wiki"][0] == 500.4
+        assert found["web"][0] == 22_499
+
+    def test_what_the_lake_holds_counts(self) -> None:
+        found = self.limited(wiki=(20_000, 6_200 + 100), web=(4e6, 4e6 - 9_200))
+        assert found["wiki"][0] == 100
+        assert found["web"] == (0, 0)
+
+
 def test_of_a_large_corpus_one_file_a_language_is_read(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +262,33 @@ def test_of_a_large_corpus_one_file_a_language_is_read(
     assert stages(planned)["documents"].documents.value == pytest.approx(25, rel=0.05)
     whole = make_plan(spark, recipe, lake, PlanOptions(trial=0, reads_all=True))
     assert stages(whole)["documents"].documents.value == 25
+    go(spark, recipe, lake, stages=("documents",))
+    # A file more, and what the lake holds of the others is not new.
+    write_corpus(tmp_path, cat_Latn=[words(CATALAN, at) for at in range(3)])
+    later = make_plan(spark, recipe, lake, PlanOptions(trial=0))
+    assert {row.language: row.documents.value for row in later.plan.languages if row.stage == "documents"} == {
+        "cat_Latn": 3
+    }
+
+
+def test_corpora_of_pairs_take_no_place_in_the_sample(spark: SparkSession, tmp_path: Path) -> None:
+    write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(30)])
+    pairs = "".join(
+        json.dumps({"instruction": f"¿Qué es {at}?", "response": words(SPANISH, 1_000 + at)}) + "\n"
+        for at in range(300)
+    )
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "a.jsonl").write_text(pairs, encoding="utf-8")
+    text = RECIPE.format(clean="", translate="", instruct="", stated="")
+    columns = "columns: {context: null, subsource: null}"
+    given = f"  - {{kind: instructions, name: given, path: given, license: x, language: spa_Latn, {columns}}}\n"
+    path = tmp_path / "planned.yaml"
+    path.write_text(text.replace("stages:", given + "stages:", 1), encoding="utf-8")
+    planned = make_plan(
+        spark, load_recipe(str(path)), Lake(spark, str(tmp_path / "lake")), PlanOptions(documents=20, trial=0)
+    )
+    assert stages(planned)["documents"].documents.value == 330
+    assert planned.sampled == 20
 
 
 def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: SparkSession, tmp_path: Path) -> None:
