@@ -326,6 +326,7 @@ def _parser() -> argparse.ArgumentParser:
         "--trial", type=_natural, metavar="N", help="send so many of them to the engines (default 200)"
     )
     command.add_argument("--read-all", action="store_true", help="read large corpora whole, not a file a language")
+    command.add_argument("--rebuild", metavar="STAGE", help="plan a run that makes the tables from this stage on again")
     command.add_argument("--save", action="store_true", help="enter the plan in the lake's table plans")
     command.add_argument("--compare", action="store_true", help="instead: the lake's newest plan against its runs")
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -650,18 +651,23 @@ def _plan(args: argparse.Namespace, log_file: Path | None) -> int:
         return 0
     assert recipe is not None
     options = planning.PlanOptions(
-        args.share if args.share is not None else planning.SHARE, args.documents, args.trial, args.read_all
+        args.share if args.share is not None else planning.SHARE,
+        args.documents,
+        args.trial,
+        args.read_all,
+        args.rebuild,
     )
     costs.currency(recipe)  # before Spark is started
     lake = _lake_or_none(args, log_file)
     planned = planning.make_plan(lake.spark, recipe, lake, options)
-    if args.save:
+    is_saved = args.save and bool(planned.plan.rows)
+    if is_saved:
         planning.save(lake, planned)
     if args.json:
         print(shown.as_json(planned))
         return 0
     shown.print_planned(console(), planned)
-    saved = f"Saved as plan {planned.plan_id} in {lake}/plans." if args.save else "Nothing was written."
+    saved = f"Saved as plan {planned.plan_id} in {lake}/plans." if is_saved else "Nothing was written."
     console().print(saved, markup=False, soft_wrap=True)
     return 0
 

@@ -59,8 +59,11 @@ def comparison_as_json(comparison: Comparison) -> str:
 def print_planned(out: Console, planned: Planned) -> None:
     """Print a plan, for a person."""
     out.print(f"Plan of recipe {planned.recipe.name}\n", markup=False, style="bold")
+    if not planned.plan.stages:
+        out.print("Nothing is new in the corpora and nothing waits in the lake: a run has nothing to do.")
+        return
     _print_rows(out, planned.plan.stages, planned.currency, "By stage: what comes in")
-    last = planned.plan.stages[-1].stage if planned.plan.stages else None
+    last = planned.plan.stages[-1].stage
     by_language = [each for each in planned.plan.languages if each.stage in (planned.recipe.order[0], last)]
     _print_languages(out, by_language, planned)
     plan = planned.plan

@@ -192,9 +192,23 @@ def sample_documents(
 
 
 def ingestion(
-    spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource], has_shared_limits: bool = True
+    spark: SparkSession,
+    recipe: LoadedRecipe,
+    lake: Lake,
+    sources: Sequence[AnySource],
+    has_shared_limits: bool = True,
+    starts_anew: bool = False,
 ) -> Ingest:
-    """Return the work that a run would have with some of the recipe's sources, or without limits that they share."""
+    """Return the work that a run would have with some of the recipe's sources.
+
+    Args:
+        spark: the session.
+        recipe: a checked recipe.
+        lake: the lake that the run is for.
+        sources: those of the recipe that are looked at.
+        has_shared_limits: false: as if the sources shared no limits.
+        starts_anew: whether the run would empty the lake's first table.
+    """
     changes: dict[str, Any] = {"sources": tuple(sources)}
     if not has_shared_limits:
         changes |= {"max_documents_per_language": None, "max_documents": {}}
@@ -208,6 +222,7 @@ def ingestion(
         max_documents=None,
         may_begin=lambda: None,
         note=lambda _: None,
+        starts_anew=starts_anew,
     )
 
 

@@ -32,6 +32,7 @@ from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.runtime.schema import PLANS
 from jobs.runtime.session import interpreted
+from jobs.runtime.table_checks import check_tables, rebuilt_stages
 from jobs.runtime.trial import Trial, run_trial
 from jobs.sources import explain_read_error
 from jobs.sources.base import COLUMNS, PairSourceSettings
@@ -57,7 +58,7 @@ _LITTLE_BYTES: Final = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """How much is looked at."""
+    """How much is looked at, and for which run."""
 
     share: float = SHARE
     """Of the documents, that are sampled."""
@@ -67,6 +68,8 @@ class PlanOptions:
     """So many of the sample go to the engines; 0: none. None: up to TRIED."""
     reads_all: bool = False
     """Whether large corpora are read as a whole, too."""
+    rebuild: str | None = None
+    """Stage from which on the tables are to be made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +103,21 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
         recipe: a checked recipe.
         lake: the lake that the run is for: what it holds is not counted again, what waits in it is. One without
             tables holds nothing.
-        options: how much is looked at.
+        options: how much is looked at, and for which run.
+
+    Returns:
+        The plan; one without stages where nothing is new and nothing waits.
 
     Raises:
-        BackpromptError: if the corpora are missing, cannot be read or hold nothing, or prices are in two currencies.
+        BackpromptError: if the corpora are missing, cannot be read or hold nothing, prices are in two currencies, or
+            the lake's tables are not those of the recipe.
     """
     currency = costs.currency(recipe)
+    rebuilt = rebuilt_stages(recipe, options.rebuild)
+    check_tables(recipe, lake, rebuilt)
     corpora = list_corpora(spark, recipe)
     is_little = sum(each.bytes for each in corpora) <= _LITTLE_BYTES
-    looked_at = _look(spark, recipe, lake, corpora, options.reads_all)
+    looked_at = _look(spark, recipe, lake, corpora, options.reads_all, starts_anew=FIRST in rebuilt)
     with interpreted(spark) if is_little else nullcontext(), _kept(looked_at.documents) as documents:
         try:
             counts = _count(documents)
@@ -123,6 +132,10 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
             )
         if looked_at.projected:
             counts = _limited(recipe, counts)
+        strata, waiting = _strata(looked_at, counts), _waiting(recipe, lake, counts, rebuilt)
+        if not strata and not waiting:
+            nothing = Plan((), (), (), None, None)
+            return Planned(recipe, nothing, currency, (), None, looked_at.counted, looked_at.projected, sampled=0)
         alive = {
             key: each.alive for key, each in counts.items() if each.alive and key[0] not in looked_at.holding_pairs
         }
@@ -130,7 +143,6 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
         size = min(size, MOST_SAMPLED) if options.documents is None else size
         sample = _sample(documents, alive, size, recipe.recipe.seed)
         known: dict[str, Known] = {FIRST: _readable(counts), **_compared(recipe, documents)}
-    strata, waiting = _strata(looked_at, counts), _waiting(recipe, lake, counts)
     languages = sorted({each.language for rows in (strata, *waiting.values()) for each in rows})
     checks = tuple(check_engines(recipe, languages=languages))
     unmeasured = _unmeasured(recipe, checks, options.trial)
@@ -256,14 +268,20 @@ class _Count:
 
 
 def _look(
-    spark: SparkSession, recipe: LoadedRecipe, lake: Lake, corpora: Sequence[Corpus], reads_all: bool
+    spark: SparkSession,
+    recipe: LoadedRecipe,
+    lake: Lake,
+    corpora: Sequence[Corpus],
+    reads_all: bool,
+    starts_anew: bool,
 ) -> _LookedAt:
     """Return what is read of the corpora: small ones whole, of large ones the smallest file of each language."""
     sources = [each.source for each in corpora]
     whole = [each.source for each in corpora if each.is_small or reads_all]
-    as_a_run = ingestion(spark, recipe, lake, sources)
+    as_a_run = ingestion(spark, recipe, lake, sources, starts_anew=starts_anew)
     # What a corpus gives to a shared limit is not known before all are counted, and from a part it is concluded.
-    reader = as_a_run if whole == sources else ingestion(spark, recipe, lake, sources, has_shared_limits=False)
+    is_whole = whole == sources
+    reader = as_a_run if is_whole else ingestion(spark, recipe, lake, sources, False, starts_anew)
     frames = []
     for corpus in corpora:
         is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
@@ -490,7 +508,9 @@ def _strata(looked_at: _LookedAt, counts: Mapping[tuple[str, str], _Count]) -> l
     ]
 
 
-def _waiting(recipe: LoadedRecipe, lake: Lake, counts: Mapping[tuple[str, str], _Count]) -> dict[str, list[Stratum]]:
+def _waiting(
+    recipe: LoadedRecipe, lake: Lake, counts: Mapping[tuple[str, str], _Count], rebuilt: Collection[str]
+) -> dict[str, list[Stratum]]:
     """Return what waits in the lake for each stage, shared out among sources as the corpora's documents are."""
     if not lake.exists(ledger.TABLE):
         return {}
@@ -498,7 +518,9 @@ def _waiting(recipe: LoadedRecipe, lake: Lake, counts: Mapping[tuple[str, str], 
     alive = sum(each.alive for each in counts.values())
     everywhere = sum(each.alive * each.mean_characters for each in counts.values()) / max(1, alive)
     found: dict[str, list[Stratum]] = {}
-    for stage, languages in waiting_rows(recipe.order, ledger.tallies(lake)).items():
+    # What a rebuild empties waits all over again.
+    funnel = {stage: rows for stage, rows in ledger.tallies(lake).items() if stage not in rebuilt}
+    for stage, languages in waiting_rows(recipe.order, funnel).items():
         rows = found.setdefault(stage, [])
         for language, number in languages.items():
             own = {source: each for (source, code), each in counts.items() if code == language and each.alive}

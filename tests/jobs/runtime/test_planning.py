@@ -143,10 +143,40 @@ class TestPlan:
         assert entered["translate"] == tuple(there)
         assert entered["dedup"] == (None, None)
 
-    def test_a_lake_that_holds_all_has_nothing_to_come(self, spark: SparkSession, made: Any) -> None:
+    def test_where_nothing_comes_no_engine_is_tried_and_nothing_saved(
+        self, made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         recipe, lake, _, _ = made
-        planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
-        assert planned.plan.stages == ()
+
+        def tried(*_: object) -> None:
+            raise AssertionError("engines were tried")
+
+        monkeypatch.setattr(planning, "run_trial", tried)
+        before = lake.read(planning.TABLE).count()
+        assert main(["plan", recipe.recipe.path, "--lake", lake.location, "--save"]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert "a run has nothing to do. Nothing was written." in text
+        assert lake.read(planning.TABLE).count() == before
+
+    def test_a_lake_of_other_settings_is_refused_and_a_rebuild_planned(self, spark: SparkSession, made: Any) -> None:
+        recipe, lake, _, _ = made
+        path = Path(recipe.recipe.path)
+        text = path.read_text(encoding="utf-8")
+        stricter = path.with_name("stricter.yaml")
+        stricter.write_text(text.replace("min_chars: 20", "min_chars: 30"), encoding="utf-8")
+        changed = load_recipe(str(stricter))
+        with pytest.raises(BackpromptError, match="Add --rebuild clean"):
+            make_plan(spark, changed, lake, PlanOptions(trial=0))
+        found = stages(make_plan(spark, changed, lake, PlanOptions(trial=0, rebuild="clean")))
+        assert "documents" not in found
+        assert found["clean"].documents.value == pytest.approx(50)
+        anew = stages(make_plan(spark, changed, lake, PlanOptions(trial=0, rebuild="documents")))
+        assert anew["documents"].documents.value == pytest.approx(50)
+        stricter.write_text(text.replace("name: planned", "name: another"), encoding="utf-8")
+        with pytest.raises(BackpromptError, match=r"tables of recipe planned, not of another"):
+            make_plan(spark, load_recipe(str(stricter)), lake, PlanOptions(trial=0))
+        with pytest.raises(BackpromptError, match="--rebuild nowhere: the recipe has the stages documents, clean"):
+            make_plan(spark, changed, lake, PlanOptions(rebuild="nowhere"))
 
     def test_rows_are_saved_as_they_were_planned(self, made: Any) -> None:
         _, lake, planned, _ = made
