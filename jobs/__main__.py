@@ -643,7 +643,8 @@ def _plan(args: argparse.Namespace, log_file: Path | None) -> int:
         raise BackpromptError("Name the recipe: backprompt plan RECIPE")
     recipe = load_recipe(args.recipe) if args.recipe is not None else None
     if args.compare:
-        found = comparison.compare_lake(_lake(args, log_file), costs.prices(recipe) if recipe is not None else None)
+        prices, name = (costs.prices(recipe), recipe.name) if recipe is not None else (None, None)
+        found = comparison.compare_lake(_lake(args, log_file), prices, recipe=name)
         if args.json:
             print(shown.comparison_as_json(found))
         else:

@@ -189,7 +189,7 @@ class _Run:
         if code is None:
             raise BackpromptError(f"A budget needs prices: recipe {self.recipe.name} states no rates of its engines")
         prices = costs.prices(self.recipe)
-        return MoneyBudget(amount, code, prices, known_costs(self.lake, prices), self.chosen)
+        return MoneyBudget(amount, code, prices, known_costs(self.lake, self.recipe), self.chosen)
 
     def plan(self) -> Plan:
         rebuilt = self._to_rebuild()

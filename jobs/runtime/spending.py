@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from jobs.runtime import costs, ledger, planning
@@ -18,6 +19,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import Tally
 from jobs.runtime.recipe import LoadedRecipe
 from jobs.runtime.schema import PLANS
+from jobs.sources.base import PairSourceSettings
 from udfs.rates import Rates
 
 _AMOUNT: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?(?:e\d+)?)\s*(?P<currency>[A-Za-z]{3})?\s*")
@@ -98,7 +100,7 @@ class MoneyBudget:
     """Bounds what the engines of one run cost.
 
     What a batch will cost is concluded, by language, from this run's batches of the stage; of languages that those tell
-    nothing of, from the lake's earlier ones; without those, from the lake's newest plan.
+    nothing of, from the lake's earlier ones; without those, from its newest plan that measured the stage.
 
     Args:
         amount: what may be spent.
@@ -185,36 +187,51 @@ def parse_budget(text: str, recipe: LoadedRecipe) -> float:
     return amount
 
 
-def known_costs(lake: Lake, prices: costs.Prices) -> dict[str, KnownCosts]:
-    """Return what batches of priced stages have cost in a lake; of stages without any, what its newest plan says."""
-    return _from_plan(lake, prices) | _from_runs(lake, prices)
+def known_costs(lake: Lake, recipe: LoadedRecipe) -> dict[str, KnownCosts]:
+    """Return what batches of priced stages have cost in a lake; of stages without any, what was planned last.
+
+    What stages did with other settings, or after others, tells nothing: another engine costs something else.
+    """
+    prices = costs.prices(recipe)
+    return _from_plans(lake, recipe, prices) | _from_runs(lake, recipe, prices)
 
 
-def _from_runs(lake: Lake, prices: costs.Prices) -> dict[str, KnownCosts]:
+def _is_of(recipe: LoadedRecipe, prices: costs.Prices) -> Column:
+    """Say of a row of ``runs`` or ``plans`` whether it is of a priced stage as the recipe has it."""
+    wanted = [f"{stage}/{recipe.fingerprint(stage)}" for stage in prices]
+    return F.concat_ws("/", "stage", "fingerprint").isin(wanted)
+
+
+def _from_runs(lake: Lake, recipe: LoadedRecipe, prices: costs.Prices) -> dict[str, KnownCosts]:
     if not lake.exists(ledger.TABLE):
         return {}
     found: dict[str, KnownCosts] = defaultdict(KnownCosts)
-    runs = lake.read(ledger.TABLE)
-    for stage, entered in batches(runs.where(F.col("stage").isin(*prices))):
-        characters = {language: float(tally.characters) for language, tally in entered.items()}
+    for stage, entered in batches(lake.read(ledger.TABLE).where(_is_of(recipe, prices))):
+        characters = {
+            language: float(tally.characters)
+            for language, tally in entered.items()
+            # Of another language than the pivot, what no engine read may have been pairs alone.
+            if tally.characters_read != 0 or tally.prompt_tokens or language == recipe.recipe.pivot
+        }
         found[stage].add_batch(prices[stage], entered, characters)
     return {stage: known for stage, known in found.items() if known.batches}
 
 
-def _from_plan(lake: Lake, prices: costs.Prices) -> dict[str, KnownCosts]:
+def _from_plans(lake: Lake, recipe: LoadedRecipe, prices: costs.Prices) -> dict[str, KnownCosts]:
     if not lake.exists(planning.TABLE):
         return {}
-    plans = lake.read(planning.TABLE, PLANS)
-    newest = plans.orderBy(F.desc("created_at"), "plan_id").select("plan_id").limit(1)
-    priced = plans.join(newest, "plan_id", how="left_semi").where(F.col("stage").isin(*prices))
+    measured = lake.read(planning.TABLE, PLANS).where(_is_of(recipe, prices) & F.col("units_in").isNotNull())
+    newest = measured.groupBy("stage").agg(F.max_by("plan_id", F.struct("created_at", "plan_id")).alias("plan_id"))
+    priced = measured.join(newest, ["stage", "plan_id"], how="left_semi")
+    pairs = [source.name for source in recipe.recipe.sources if isinstance(source, PairSourceSettings)]
+    passed = [stage.name for stage, _ in recipe.stages() if stage.of_pairs is not None]
+    priced = priced.where(~(F.col("source").isin(pairs) & F.col("stage").isin(passed)))
     names = ("characters", "units_in", "units_out", "engine_hours")
     sums = [F.sum(name).alias(name) for name in names]
     rows = priced.groupBy("stage", "language").agg(F.first("unit").alias("unit"), *sums).collect()
     found: dict[str, KnownCosts] = defaultdict(KnownCosts)
     for row in rows:
         stage, language = row["stage"], row["language"]
-        if row["units_in"] is None:
-            continue
         # By the prices of today, which may be others than the plan's.
         price = costs.planned(prices[stage], row["unit"])
         cost = price(row["units_in"], row["units_out"], row["engine_hours"])

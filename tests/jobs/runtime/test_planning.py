@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from jobs.runtime.lake import Lake
 from jobs.runtime.pipeline import Options, Outcome, run
 from jobs.runtime.planning import Planned, PlanOptions, make_plan
 from jobs.runtime.recipe import LoadedRecipe, load_recipe, parse_recipe
+from jobs.runtime.spending import known_costs
 from tests.conftest import ROOT, Recorder
 
 RECIPE = """
@@ -189,6 +192,26 @@ class TestPlan:
         assert sum(row["units_in"] for row in translate) == pytest.approx(stages(planned)["translate"].units_in.value)
         assert {row["currency"] for row in translate} == {"EUR"}
         assert {row["unit"] for row in translate} == {"characters"}
+
+    def test_costs_are_known_of_the_same_stage_alone(self, spark: SparkSession, made: Any, tmp_path: Path) -> None:
+        recipe, lake, planned, _ = made
+        path = tmp_path / "other.yaml"
+        text = Path(recipe.recipe.path).read_text(encoding="utf-8")
+        path.write_text(text.replace("min_chars: 20", "min_chars: 30"), encoding="utf-8")
+        other = load_recipe(str(path))
+        plans = Lake(spark, str(tmp_path / "plans"))
+        planning.save(plans, planned)
+        blind = replace(planned.plan, rows=tuple(replace(each, units_in=None) for each in planned.plan.rows))
+        later = planned.created_at + timedelta(hours=1)
+        planning.save(plans, replace(planned, plan=blind, plan_id="blind", created_at=later))
+        for each in (lake, plans):
+            known = known_costs(each, recipe)
+            assert known.keys() == {"translate"}
+            # The engine reads titles, too.
+            assert known["translate"].rates("metered")["spa_Latn"] == pytest.approx(0.00105, rel=0.05)
+            assert known_costs(each, other) == {}
+        with pytest.raises(BackpromptError, match=r"Plan blind .* is of recipe planned, not of another"):
+            comparison.compare_lake(plans, recipe="another")
 
     def test_without_a_trial_documents_are_planned_all_the_same(self, spark: SparkSession, made: Any) -> None:
         recipe, _, _, _ = made
