@@ -76,7 +76,7 @@ def cost(order: Sequence[str], cut: Cut, recipe: LoadedRecipe | None, rows_in: M
     stages = [name for name in order[order.index(first) :] if name != FIRST]
     cached, engines = [], []
     for name in stages:
-        settings = recipe.settings(name) if recipe and name in recipe.order else STAGES[name].settings()
+        settings = recipe.settings(name) if recipe and name in recipe.order else STAGES[name].settings.model_construct()
         if is_cached(name, settings):
             cached.append(name)
         elif any(getattr(settings, engine) is not None for engine in STAGES[name].engines):

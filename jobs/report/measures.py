@@ -112,6 +112,7 @@ def measure_scores(
         if threshold is not None and limit is not None:
             bound = F.lit(limit) * _factor(threshold, settings, lists)
             is_kept = score >= bound if threshold.direction == "at_least" else score <= bound
+            is_kept &= (score != bound) | F.lit(not threshold.is_strict)
         kinds.append(_entry(kind, bin=_bin(score, score_bins(threshold)), is_kept=F.coalesce(is_kept, F.lit(False))))
     reasons = F.transform("rejected_for", lambda reason: _entry("reason", name=reason))
     counts = _counted(rows, kinds, F.concat(F.array(_entry("rows")), reasons))
