@@ -132,7 +132,8 @@ def changed(settings: StageSettings, stage: str, changes: Iterable[Change]) -> S
             if not math.isfinite(number):
                 raise BackpromptError(f"{each}: the value must be a finite number")
     flat |= {each.setting: each.value for each in asked}
-    return _validated(stage, nested(flat), ", ".join(map(str, asked)))
+    found = _validated(stage, nested(flat), ", ".join(map(str, asked)))
+    return found.model_copy(update={name: getattr(settings, name) for name in _NOT_READ.get(stage, ())})
 
 
 def depends_on_more(settings: StageSettings, changes: Iterable[Change]) -> str:

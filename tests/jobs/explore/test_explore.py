@@ -426,6 +426,21 @@ def test_a_lake_made_again_with_the_written_recipe_is_as_was_said(
     assert json.loads(out)["cuts"] == said["cuts"]
 
 
+def test_a_stale_table_of_a_stage_that_is_no_more_is_not_in_the_way(
+    spark: Any, finished: Any, tmp_path: Any, capsys: Any
+) -> None:
+    copy = tmp_path / "lake"
+    shutil.copytree(finished.path, copy)
+    gone = "decontaminate"
+    settings = {"recipe": finished.lake.properties("clean")["recipe"], "settings": "{}", "upstream": "dedup_outputs"}
+    Lake(spark, str(copy)).ensure(gone, STAGES[gone].adds, settings, partition_by=())
+    code, out, _ = command(capsys, "--lake", copy, "--set", "clean.min_chars=400", "--json")
+    assert code == 0
+    (price,) = json.loads(out)["costs"]
+    assert gone not in price["stages"]
+    assert (price["stages"][0], price["stages"][-1]) == ("clean", "pairs")
+
+
 def test_what_is_printed_of_several(finished: Any, capsys: Any) -> None:
     code, out, _ = command(
         capsys, "--lake", finished.path, "--set", "clean.min_chars=1000", "--sweep", "screen.min_instruction_score=0,1"
