@@ -600,8 +600,9 @@ def _report(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.runtime.recipe import load_recipe
 
     cuts = cuts_of([parse_set(text) for text in args.set], [parse_sweep(text) for text in args.sweep])
-    prices = costs.prices(load_recipe(args.recipe)) if args.recipe else None
-    options = report.Options(args.samples, args.seed, args.instructions, args.parser, prices, cuts)
+    recipe = load_recipe(args.recipe) if args.recipe else None
+    prices = costs.prices(recipe) if recipe is not None else None
+    options = report.Options(args.samples, args.seed, args.instructions, args.parser, prices, cuts, recipe)
     report.write_report(_lake(args, log_file), Path(args.output), options, console())
     return 0
 

@@ -53,7 +53,12 @@ def scores(lake: Lake) -> Overview:
 
 
 def explore(
-    lake: Lake, cuts: Sequence[Cut], recipe: LoadedRecipe | None = None, sample: int = 3, seed: int | None = None
+    lake: Lake,
+    cuts: Sequence[Cut],
+    recipe: LoadedRecipe | None = None,
+    sample: int = 3,
+    seed: int | None = None,
+    translators: LoadedRecipe | None = None,
 ) -> Exploration:
     """Return what cuts would change in a lake.
 
@@ -63,6 +68,7 @@ def explore(
         recipe: a recipe of the same name as the lake's.
         sample: rows shown of those that each cut gains, and of those that it loses.
         seed: of their drawing; None: the lake's own.
+        translators: a recipe that tells the languages of its translators, where ``recipe`` is not given.
 
     Raises:
         BackpromptError: if a cut cannot be looked at in this lake.
@@ -82,7 +88,7 @@ def explore(
         )
     seed = int(documents.get("seed", 0)) if seed is None else seed
     recuts = {
-        stage: _recut(lake, stage, cuts, recipe, str(documents.get("pivot", "")))
+        stage: _recut(lake, stage, cuts, recipe or translators, str(documents.get("pivot", "")))
         for stage in STAGES
         if any(cut.of(stage) for cut in cuts)
     }
