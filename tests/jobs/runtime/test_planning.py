@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +24,8 @@ from jobs.runtime.planning import Planned, PlanOptions, make_plan
 from jobs.runtime.recipe import LoadedRecipe, load_recipe, parse_recipe
 from jobs.runtime.spending import known_costs
 from tests.conftest import ROOT, Recorder
+from tests.udfs.conftest import PROGRAM
+from tests.udfs.test_contamination import sentences
 
 RECIPE = """
 name: planned
@@ -381,6 +386,31 @@ def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: Sp
     assert 0 < spent[second.run_id] <= one * 2.4
     assert 0 < spent[third.run_id] <= one * 5
     assert sum(spent.values()) == pytest.approx(total, rel=0.15)
+
+
+def test_tokens_are_predicted_from_a_part_of_the_documents(spark: SparkSession, tmp_path: Path) -> None:
+    """English documents of one to twelve sentences, and an engine that counts tokens; 15 % of them are tried."""
+    draw = random.Random(5)
+    english = sentences()["eng_Latn"]
+    write_corpus(tmp_path, eng_Latn=[" ".join(draw.sample(english, draw.randint(1, 12))) for _ in range(400)])
+    with subprocess.Popen([sys.executable, str(PROGRAM)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        path = Path(write_recipe(tmp_path).recipe.path)
+        engine = f"{{kind: openai, base_url: '{url}', model: tiny-instruct}}"
+        path.write_text(path.read_text(encoding="utf-8").replace("{kind: template}", engine), encoding="utf-8")
+        recipe, lake = load_recipe(str(path)), Lake(spark, str(tmp_path / "lake"))
+        planned = make_plan(spark, recipe, lake, PlanOptions(documents=60))
+        assert planned.sampled == 60
+        planning.save(lake, planned)
+        go(spark, recipe, lake)
+        server.kill()
+    (instruct,) = (each for each in comparison.compare_lake(lake).stages if each.stage == "instruct")
+    for amount in (instruct.documents, instruct.characters, instruct.tokens_in, instruct.tokens_out):
+        assert amount.error is not None
+        assert abs(amount.error) <= 0.15, instruct
+    assert instruct.tokens_in.actual is not None
+    assert instruct.tokens_in.error != 0, "it is concluded from a sample"
 
 
 @pytest.mark.slow
