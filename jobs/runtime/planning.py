@@ -200,18 +200,20 @@ def save(lake: Lake, planned: Planned) -> None:
     """Append a plan to the table ``plans``, which is made if it is not there."""
     lake.create()
     lake.ensure(TABLE, PLANS, {}, partition_by=())
-    rows = [tuple(_saved(planned, each)[name] for name in PLANS.fieldNames()) for each in planned.plan.rows]
+    fingerprints = {stage: planned.recipe.fingerprint(stage) for stage in planned.recipe.order}
+    saved = (_saved(planned, each, fingerprints[each.stage]) for each in planned.plan.rows)
+    rows = [tuple(each[name] for name in PLANS.fieldNames()) for each in saved]
     frame = lake.spark.createDataFrame(rows, PLANS).coalesce(1)
     lake.append(frame, TABLE, f"{TABLE}/{planned.plan_id}", 0)
 
 
-def _saved(planned: Planned, row: Forecast) -> dict[str, object]:
+def _saved(planned: Planned, row: Forecast, fingerprint: str) -> dict[str, object]:
     values: dict[str, object] = {
         "plan_id": planned.plan_id,
         "recipe": planned.recipe.name,
         "created_at": planned.created_at,
         "stage": row.stage,
-        "fingerprint": planned.recipe.fingerprint(row.stage),
+        "fingerprint": fingerprint,
         "language": row.language,
         "source": row.source,
         "unit": row.unit,
