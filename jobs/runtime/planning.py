@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import reduce
@@ -27,6 +27,7 @@ from jobs.runtime.corpora import Corpus, ingestion, list_corpora
 from jobs.runtime.engine_checks import EngineCheck, check_engines
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.forecast import Counted, Forecast, Known, Plan, Range, Stated, Stratum, forecast
+from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
@@ -34,8 +35,9 @@ from jobs.runtime.schema import PLANS
 from jobs.runtime.session import interpreted
 from jobs.runtime.table_checks import check_tables, rebuilt_stages
 from jobs.runtime.trial import Trial, run_trial
-from jobs.sources import explain_read_error
+from jobs.sources import AnySource, explain_read_error
 from jobs.sources.base import COLUMNS, PairSourceSettings
+from jobs.sources.read_errors import UnreadableFileError
 from jobs.sources.sampling import sampling_position
 from jobs.stages import dedup, dedup_lines
 from jobs.stages.base import HOLDS_PAIR
@@ -118,13 +120,8 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
     corpora = list_corpora(spark, recipe)
     is_little = sum(each.bytes for each in corpora) <= _LITTLE_BYTES
     looked_at = _look(spark, recipe, lake, corpora, options.reads_all, starts_anew=FIRST in rebuilt)
-    with interpreted(spark) if is_little else nullcontext(), _kept(looked_at.documents) as documents:
-        try:
-            counts = _count(documents)
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise next(filter(None, (explain_read_error(error, each.source) for each in corpora)), error) from error
+    with interpreted(spark) if is_little else nullcontext(), ExitStack() as kept:
+        documents, counts = _read(looked_at, kept)
         if not counts:
             raise BackpromptError(
                 f"The corpora of {recipe.recipe.path} hold no documents: "
@@ -243,9 +240,34 @@ def _saved(planned: Planned, row: Forecast, fingerprint: str) -> dict[str, objec
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """A corpus, or a file of it that stands for others."""
+
+    source: AnySource
+    times: float
+    """How many documents of the corpus a row stands for."""
+    is_unchanged: bool
+    """Whether the lake holds all of the corpus."""
+    reader: Ingest
+
+    def documents(self) -> DataFrame:
+        """Return the rows. Output columns: those of a source, times, is_new (not in the lake yet)."""
+        is_new = ~F.col("revision").eqNullSafe(F.col("known_revision")) & F.lit(not self.is_unchanged)
+        added = {"times": F.lit(self.times), "is_new": is_new}
+        return self.reader.compared(self.source).withColumns(added).select(*COLUMNS, *added)
+
+    def look_for_damage(self) -> None:
+        """Read all, and have the reader know which files are damaged.
+
+        Raises:
+            BackpromptError: if it cannot be read.
+        """
+        self.reader.despite_damage(self.source, lambda: _count(self.documents()))
+
+
+@dataclass(frozen=True, slots=True)
 class _LookedAt:
-    documents: DataFrame
-    """Columns of a source, times (how many documents of the corpus a row stands for), is_new (not in the lake yet)."""
+    parts: tuple[_Part, ...]
     counted: tuple[str, ...]
     projected: tuple[str, ...]
     holding_pairs: frozenset[str]
@@ -277,42 +299,52 @@ def _look(
     reads_all: bool,
     starts_anew: bool,
 ) -> _LookedAt:
-    """Return what is read of the corpora: small ones whole, of large ones the smallest file of each language."""
+    """Return what is to be read of the corpora: small ones whole, of large ones the smallest file of each language."""
     sources = [each.source for each in corpora]
     whole = [each.source for each in corpora if each.is_small or reads_all]
     as_a_run = ingestion(spark, recipe, lake, sources, starts_anew=starts_anew)
     # What a corpus gives to a shared limit is not known before all are counted, and from a part it is concluded.
     is_whole = whole == sources
     reader = as_a_run if is_whole else ingestion(spark, recipe, lake, sources, False, starts_anew)
-    frames = []
-    for corpus in corpora:
-        is_new = ~F.col("revision").eqNullSafe(F.col("known_revision"))
-        if as_a_run.is_unchanged(corpus.source):
-            is_new = F.lit(False)
-        for part, times in [(corpus.source, 1.0)] if corpus.source in whole else corpus.parts():
-            rows = reader.compared(part)
-            frames.append(rows.select(*COLUMNS, F.lit(times).alias("times"), is_new.alias("is_new")))
-    if not frames:
+    # A reader knows of damaged files by the name of the corpus, which has many parts.
+    parts = [
+        _Part(part, times, as_a_run.is_unchanged(corpus.source), reader if is_whole else replace(reader))
+        for corpus in corpora
+        for part, times in ([(corpus.source, 1.0)] if corpus.source in whole else corpus.parts())
+    ]
+    if not parts:
         raise BackpromptError(
             f"The corpora of {recipe.recipe.path} hold no files: "
             + ", ".join(source.path for source in recipe.recipe.sources)
         )
     return _LookedAt(
-        reduce(DataFrame.unionByName, frames),
+        tuple(parts),
         tuple(each.source.name for each in corpora if each.source in whole),
         tuple(each.source.name for each in corpora if each.source not in whole),
         frozenset(each.source.name for each in corpora if each.holds_pairs),
     )
 
 
-@contextmanager
-def _kept(documents: DataFrame) -> Iterator[DataFrame]:
-    """Read the corpora once, and keep what was read on the disk while it is looked at."""
-    kept = documents.persist(StorageLevel.DISK_ONLY)
+def _read(looked_at: _LookedAt, kept: ExitStack) -> tuple[DataFrame, dict[tuple[str, str], _Count]]:
+    """Read the corpora once, and keep what was read on the disk until the stack is closed; count it.
+
+    All at once: only behind an error is it asked which corpus has files that are damaged.
+    """
+
+    def act() -> tuple[DataFrame, dict[tuple[str, str], _Count]]:
+        documents = reduce(DataFrame.unionByName, (part.documents() for part in looked_at.parts))
+        documents.persist(StorageLevel.DISK_ONLY)
+        kept.callback(documents.unpersist)
+        return documents, _count(documents)
+
     try:
-        yield kept
-    finally:
-        kept.unpersist()
+        return act()
+    except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
+        if not isinstance(error, UnreadableFileError) and explain_read_error(error) is None:
+            raise
+    for part in looked_at.parts:
+        part.look_for_damage()
+    return act()
 
 
 def _count(documents: DataFrame) -> dict[tuple[str, str], _Count]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import subprocess
@@ -260,6 +261,32 @@ class TestBadInput:
         recipe, lake = write_recipe(tmp_path), Lake(spark, str(tmp_path / "lake"))
         with pytest.raises(BackpromptError, match=r"hold no documents: .*corpus"):
             make_plan(spark, recipe, lake, PlanOptions())
+
+    @pytest.mark.parametrize("small_bytes", [corpora._SMALL_BYTES, 0])
+    def test_what_can_be_read_of_damaged_files_is_planned(
+        self, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int
+    ) -> None:
+        monkeypatch.setattr(corpora, "_SMALL_BYTES", small_bytes)
+        write_corpus(tmp_path, cat_Latn=[words(CATALAN, at) for at in range(5)])
+        (tmp_path / "corpus").rename(tmp_path / "whole")
+        write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(40)])
+        file = tmp_path / "corpus" / "spa_Latn" / "a.jsonl"
+        packed = gzip.compress(file.read_bytes())
+        file.unlink()
+        file.with_name("a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+        path = Path(write_recipe(tmp_path).recipe.path)
+        text = path.read_text(encoding="utf-8")
+        own = text[text.index("  - kind") : text.index("stages:")]
+        path.write_text(
+            text.replace("sources:\n", "sources:\n" + own.replace("own", "whole").replace("corpus", "whole"))
+        )
+        recipe, lake = load_recipe(str(path)), Lake(spark, str(tmp_path / "lake"))
+        planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
+        go(spark, recipe, lake, stages=("documents",))
+        taken = lake.read("documents").groupBy("language").count().collect()
+        by_language = {row.language: row.documents.value for row in planned.plan.languages if row.stage == "documents"}
+        assert by_language == {row["language"]: row["count"] for row in taken}
+        assert 0 < by_language["spa_Latn"] < 40
 
     def test_there_is_no_plan_to_compare_with(self, spark: SparkSession, tmp_path: Path) -> None:
         with pytest.raises(BackpromptError, match=r"holds no plan\. 'backprompt plan RECIPE"):
