@@ -187,7 +187,7 @@ def _tried(
         return None
     number = min(TRIED, len(sample)) if wanted is None else max(1, wanted)
     try:
-        return run_trial(spark, recipe, sample, number, usable)
+        return run_trial(spark, recipe, sample, number, usable, counts_as_runs=True)
     except EngineUnavailable as error:  # what a check without loading the model could not see
         unmeasured.update({name: str(error) for name in usable if name != "clean"})
         return run_trial(spark, recipe, sample, number, ["clean"]) if usable[0] == "clean" != usable[-1] else None
