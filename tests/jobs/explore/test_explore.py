@@ -294,8 +294,8 @@ def test_a_share_found_of_an_evaluation_set_decides_at_the_limit_too(spark: Any,
 def test_pairs_of_a_source_lack_no_score_of_rules_for_instructions_of_ours(spark: Any, resources: Resources) -> None:
     rows = [
         {"doc_id": "ours", "instruction_chars": 9, "format_problems": [], "refusal_share": 0.0},
-        {"doc_id": "older"},
-        {"doc_id": "given", "instruction": "q"},
+        {"doc_id": "older", "format_problems": None},
+        {"doc_id": "given", "format_problems": None, "instruction": "q"},
     ]
     table = documents(spark, rows, CLEAN, TRANSLATE, INSTRUCT, BACK_TRANSLATE, SCREEN)
     values = {"max_refusal_share": 0.1, "drop_task_requests": False, "refused_formats": []}
