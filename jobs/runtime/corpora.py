@@ -26,6 +26,8 @@ from udfs.records import CorpusFile
 
 # A corpus of so many bytes, as they lie on the disk, is read as a whole, in a minute or so on a laptop.
 _SMALL_BYTES: Final = 64 * 2**20
+# So many files of a larger one are read where the records tell their languages.
+_FILES_OF_ALL_LANGUAGES: Final = 5
 # Documents are taken for each that is wanted: cleaning rejects some.
 _SPARE: Final = 3
 
@@ -61,22 +63,32 @@ class Corpus:
         return dict(sorted(found.items(), key=lambda item: -sum(size for _, size in item[1])))
 
     def parts(self, languages: int | None = None) -> Iterator[tuple[AnySource, float]]:
-        """Yield the smallest file of each language as a source of its own, and how many times the language has it.
+        """Yield a file of each language as a source of its own, and how many times the language has it.
+
+        That of median size: the smallest may hold next to nothing. Where only records tell their languages, several
+        files, evenly spread over the paths, as one may hold few of the languages.
 
         Args:
             languages: so many of them, those with the most bytes; None: all.
         """
         for language, files in list(self.by_language().items())[:languages]:
-            file, size = min(files, key=lambda item: item[1])
-            part = self.source.model_copy(
-                update={
-                    "path": file.path,
-                    "language": language or self.source.language,
-                    "on_missing": "keep",
-                    "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
-                }
-            )
-            yield part, sum(other for _, other in files) / max(1, size)
+            if language is None:
+                by_path = sorted(files, key=lambda item: item[0].path)
+                step = max(1.0, len(files) / _FILES_OF_ALL_LANGUAGES)
+                chosen = [by_path[int(step * at)] for at in range(min(len(files), _FILES_OF_ALL_LANGUAGES))]
+            else:
+                chosen = [files[len(files) // 2]]
+            times = sum(size for _, size in files) / max(1, sum(size for _, size in chosen))
+            for file, _ in chosen:
+                part = self.source.model_copy(
+                    update={
+                        "path": file.path,
+                        "language": language or self.source.language,
+                        "on_missing": "keep",
+                        "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
+                    }
+                )
+                yield part, times
 
 
 @dataclass(slots=True)
@@ -140,7 +152,7 @@ def sample_documents(
     """Take some living documents of every language of the corpora, and count what a run would take in.
 
     A corpus of up to 64 MiB is read whole: the documents are those that a run takes first, and what the lake does not
-    hold is counted. Of a larger one the smallest file of a language is read, for ``wanted`` languages at most, those
+    hold is counted. Of a larger one a file of a language is read, for ``wanted`` languages at most, those
     with the most bytes; the documents that a run takes first are chosen of that file, and the language's number is
     concluded from the bytes. The sources' own sample rates and limits count.
 

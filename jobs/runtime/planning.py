@@ -299,7 +299,7 @@ def _look(
     reads_all: bool,
     starts_anew: bool,
 ) -> _LookedAt:
-    """Return what is to be read of the corpora: small ones whole, of large ones the smallest file of each language."""
+    """Return what is to be read of the corpora: small ones whole, of large ones a file of each language."""
     sources = [each.source for each in corpora]
     whole = [each.source for each in corpora if each.is_small or reads_all]
     as_a_run = ingestion(spark, recipe, lake, sources, starts_anew=starts_anew)
