@@ -42,6 +42,8 @@ class KnownCosts:
     batches: int = 0
     start: float = 0.0
     """Of a batch beside its documents, where no batch has shown it."""
+    earlier: KnownCosts | None = None
+    """What was known before, of languages that this tells nothing of."""
 
     def add(self, language: str, metered: float, timed: float, characters: float) -> None:
         """Count what documents of a language cost."""
@@ -70,30 +72,31 @@ class KnownCosts:
             self.add(language, costs.metered(rates, tally), timed, characters[language])
         self.batches += bool(telling)
 
-    def expected(self, coming: Mapping[str, tuple[int, int]], earlier: KnownCosts | None = None) -> float:
+    def expected(self, coming: Mapping[str, tuple[int, int]]) -> float:
         """Return what a batch would cost.
 
         Args:
             coming: rows and characters of its documents by language; a new language costs as the dearest does.
-            earlier: what is known beside this, of languages that this does not know.
         """
         metered, timed = (
             sum(characters * rates.get(language, dearest) for language, (_, characters) in coming.items())
-            for part in ("metered", "timed")
-            for rates in [(earlier.rates(part) if earlier else {}) | self.rates(part)]
+            for rates in (self.rates("metered"), self.rates("timed"))
             for dearest in [max(rates.values(), default=0.0)]
         )
+        last = self
+        while not last.batches and last.earlier:
+            last = last.earlier
         # A small batch takes almost the time of a large one: Spark's own work is much the same.
-        like = self if self.batches or earlier is None else earlier
-        typical = sum(like.characters.values()) / like.batches if like.batches else 0.0
+        typical = sum(last.characters.values()) / last.batches if last.batches else 0.0
         if typical > sum(characters for _, characters in coming.values()):
-            return metered + max(timed, sum(like.timed.values()) / like.batches)
-        return metered + timed + like.start
+            return metered + max(timed, sum(last.timed.values()) / last.batches)
+        return metered + timed + last.start
 
     def rates(self, part: str) -> dict[str, float]:
         """Return what a character costs by language, ``metered`` or ``timed``."""
-        costs = getattr(self, part)
-        return {language: costs[language] / number for language, number in self.characters.items() if number}
+        amounts: dict[str, float] = getattr(self, part)
+        own = {language: amounts[language] / number for language, number in self.characters.items() if number}
+        return (self.earlier.rates(part) if self.earlier else {}) | own
 
 
 class MoneyBudget:
@@ -121,9 +124,9 @@ class MoneyBudget:
         before: Mapping[str, KnownCosts],
         stages: Sequence[str],
     ) -> None:
-        self.amount, self.currency, self._prices, self._before = amount, currency, prices, before
+        self.amount, self.currency, self._prices = amount, currency, prices
         self.spent = 0.0
-        self._run: dict[str, KnownCosts] = defaultdict(KnownCosts)
+        self._known = {stage: KnownCosts(earlier=known) for stage, known in before.items()}
         self._begun: dict[str, Mapping[str, tuple[int, int]]] = {}
         """What was coming, by stage, when its batch began."""
         unknown = [name for name in stages if name in prices and name not in before]
@@ -146,7 +149,7 @@ class MoneyBudget:
         """
         if stage not in self._prices:
             return
-        expected = self._run[stage].expected(coming, self._before[stage]) * _MARGIN
+        expected = self._known[stage].expected(coming) * _MARGIN
         if self.spent + expected > self.amount:
             rows = sum(number for number, _ in coming.values())
             raise BudgetSpent(
@@ -162,7 +165,7 @@ class MoneyBudget:
             self.spent += sum(costs.spent_by_language(self._prices[stage], entered).values())
             # Not the tallies' characters: those of rows that pass the stage are among them.
             characters = {language: float(number) for language, (_, number) in self._begun.pop(stage, {}).items()}
-            self._run[stage].add_batch(self._prices[stage], entered, characters)
+            self._known[stage].add_batch(self._prices[stage], entered, characters)
 
 
 def parse_budget(text: str, recipe: LoadedRecipe) -> float:
@@ -188,12 +191,16 @@ def parse_budget(text: str, recipe: LoadedRecipe) -> float:
 
 
 def known_costs(lake: Lake, recipe: LoadedRecipe) -> dict[str, KnownCosts]:
-    """Return what batches of priced stages have cost in a lake; of stages without any, what was planned last.
+    """Return what batches of priced stages have cost in a lake; of languages without any, what was planned last.
 
     What stages did with other settings, or after others, tells nothing: another engine costs something else.
     """
     prices = costs.prices(recipe)
-    return _from_plans(lake, recipe, prices) | _from_runs(lake, recipe, prices)
+    found = _from_plans(lake, recipe, prices)
+    for stage, known in _from_runs(lake, recipe, prices).items():
+        known.earlier = found.get(stage)
+        found[stage] = known
+    return found
 
 
 def _is_of(recipe: LoadedRecipe, prices: costs.Prices) -> Column:
@@ -214,7 +221,7 @@ def _from_runs(lake: Lake, recipe: LoadedRecipe, prices: costs.Prices) -> dict[s
             if tally.characters_read != 0 or tally.prompt_tokens or language == recipe.recipe.pivot
         }
         found[stage].add_batch(prices[stage], entered, characters)
-    return {stage: known for stage, known in found.items() if known.batches}
+    return {stage: known for stage, known in found.items() if any(known.metered.values()) or any(known.timed.values())}
 
 
 def _from_plans(lake: Lake, recipe: LoadedRecipe, prices: costs.Prices) -> dict[str, KnownCosts]:

@@ -216,6 +216,17 @@ class TestPlan:
             # The engine reads titles, too.
             assert known["translate"].rates("metered")["spa_Latn"] == pytest.approx(0.00105, rel=0.05)
             assert known_costs(each, other) == {}
+        # Batches of another language leave what was planned of this one.
+        batch = ledger.BatchId(recipe.name, "translate", recipe.fingerprint("translate"), 0, 0)
+        runs = ledger.Ledger(plans, "earlier")
+        runs.ensure()
+        for language, read in (("eng_Latn", 0), ("cat_Latn", 150)):
+            done = ledger.Tally(alive=1, characters_read=read, characters_written=read)
+            runs.record({language: done}, {language: (1, 100)}, batch, planned.created_at)
+            batch = replace(batch, batch_id=1)
+            known = known_costs(plans, recipe)
+            assert known["translate"].rates("metered")["spa_Latn"] == pytest.approx(0.00105, rel=0.05)
+        assert known["translate"].rates("metered")["cat_Latn"] == pytest.approx(0.0015)
         with pytest.raises(BackpromptError, match=r"Plan blind .* is of recipe planned, not of another"):
             comparison.compare_lake(plans, recipe="another")
 

@@ -193,6 +193,16 @@ class TestBudget:
         if language == "eng_Latn":
             budget.check("translate", {"eng_Latn": (900, 10_000_000)})
 
+    def test_the_time_of_a_batch_is_that_of_the_last_that_were(self) -> None:
+        planned = known(0.0, 1_000, batches=0, timed=1.0)
+        planned.start = 0.5
+        ran = KnownCosts(earlier=planned)
+        assert ran.expected({"spa_Latn": (1, 2_000)}) == pytest.approx(2.5)
+        ran.add("cat_Latn", 0.0, 3.0, 1_000)
+        ran.batches = 1
+        assert ran.expected({"spa_Latn": (1, 2_000)}) == pytest.approx(2)
+        assert ran.expected({"spa_Latn": (1, 20)}) == pytest.approx(3)
+
     def test_characters_of_pairs_and_of_cached_texts_make_the_others_no_cheaper(self) -> None:
         prices = costs.prices(recipe(", rates: {price_per_million_characters: 20}"))
         budget = MoneyBudget(5.0, "USD", prices, {"translate": known(1e-9, 1e6)}, ["translate"])
