@@ -152,9 +152,9 @@ def sample_documents(
     """Take some living documents of every language of the corpora, and count what a run would take in.
 
     A corpus of up to 64 MiB is read whole: the documents are those that a run takes first, and what the lake does not
-    hold is counted. Of a larger one a file of a language is read, for ``wanted`` languages at most, those
-    with the most bytes; the documents that a run takes first are chosen of that file, and the language's number is
-    concluded from the bytes. The sources' own sample rates and limits count.
+    hold is counted. Of a larger one a file of a language is read, for ``wanted`` languages at most, those with the most
+    bytes; the documents that a run takes first are chosen of that file, and the language's number is concluded from the
+    bytes. The sources' own sample rates and limits count.
 
     Args:
         spark: the session.
