@@ -42,7 +42,7 @@ def test_the_examples_are_recipes() -> None:
     for piece in pieces:
         stages = "".join(
             piece if piece.startswith(f"  {name}:") else f"  {name}:\n"
-            for name in ("clean", "translate", "instruct", "back_translate", "screen", "pairs")
+            for name in ("clean", "translate", "instruct", "back_translate", "screen", "group", "pairs")
         )
         source = "{kind: jsonl, path: x, license: CC0-1.0, language: spa_Latn, columns: {text: body}}"
         loaded = parse_recipe(f"name: own\nsources: [{source}]\nstages:\n{stages}", "own.yaml")
