@@ -203,6 +203,16 @@ class TestBudget:
         assert ran.expected({"spa_Latn": (1, 2_000)}) == pytest.approx(2)
         assert ran.expected({"spa_Latn": (1, 20)}) == pytest.approx(3)
 
+    def test_the_time_that_the_cache_took_tells_nothing_of_an_engines(self) -> None:
+        prices = costs.prices(recipe(", rates: {price_per_hour: 3.6}"))
+        budget = MoneyBudget(5.0, "USD", prices, {"translate": known(0.0, 1e6, timed=4.0)}, ["translate"])
+        budget.check("translate", {"spa_Latn": (9, 1_000_000)})
+        cached = Tally(characters=1_000_000, characters_read=1_000_000, cache_hits=9, cache_misses=0, batch_seconds=10)
+        budget.add("translate", {"spa_Latn": cached})
+        assert budget.spent == pytest.approx(0.01)
+        with pytest.raises(BudgetSpent, match="up to 10 USD"):
+            budget.check("translate", {"spa_Latn": (9, 2_000_000)})
+
     def test_characters_of_pairs_and_of_cached_texts_make_the_others_no_cheaper(self) -> None:
         prices = costs.prices(recipe(", rates: {price_per_million_characters: 20}"))
         budget = MoneyBudget(5.0, "USD", prices, {"translate": known(1e-9, 1e6)}, ["translate"])
