@@ -363,8 +363,9 @@ def _report(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.runtime.recipe import load_recipe
 
     cuts = cuts_of([parse_set(text) for text in args.set], [parse_sweep(text) for text in args.sweep])
-    prices = costs.prices(load_recipe(args.recipe)) if args.recipe else None
-    options = report.Options(args.samples, args.seed, args.instructions, args.parser, prices, cuts)
+    recipe = load_recipe(args.recipe) if args.recipe else None
+    prices = costs.prices(recipe) if recipe is not None else None
+    options = report.Options(args.samples, args.seed, args.instructions, args.parser, prices, cuts, recipe)
     report.write_report(_lake(args, log_file), Path(args.output), options, console())
     return 0
 
@@ -406,7 +407,8 @@ def _plan(args: argparse.Namespace, log_file: Path | None) -> int:
         raise BackpromptError("Name the recipe: backprompt plan RECIPE")
     recipe = load_recipe(args.recipe) if args.recipe is not None else None
     if args.compare:
-        found = comparison.compare_lake(_lake(args, log_file), costs.prices(recipe) if recipe is not None else None)
+        prices, name = (costs.prices(recipe), recipe.name) if recipe is not None else (None, None)
+        found = comparison.compare_lake(_lake(args, log_file), prices, recipe=name)
         if args.json:
             print(shown.comparison_as_json(found))
         else:
@@ -414,18 +416,23 @@ def _plan(args: argparse.Namespace, log_file: Path | None) -> int:
         return 0
     assert recipe is not None
     options = planning.PlanOptions(
-        args.share if args.share is not None else planning.SHARE, args.documents, args.trial, args.read_all
+        args.share if args.share is not None else planning.SHARE,
+        args.documents,
+        args.trial,
+        args.read_all,
+        args.rebuild,
     )
     costs.currency(recipe)  # before Spark is started
     lake = _lake_or_none(args, log_file)
     planned = planning.make_plan(lake.spark, recipe, lake, options)
-    if args.save:
+    is_saved = args.save and bool(planned.plan.rows)
+    if is_saved:
         planning.save(lake, planned)
     if args.json:
         print(shown.as_json(planned))
         return 0
     shown.print_planned(console(), planned)
-    saved = f"Saved as plan {planned.plan_id} in {lake}/plans." if args.save else "Nothing was written."
+    saved = f"Saved as plan {planned.plan_id} in {lake}/plans." if is_saved else "Nothing was written."
     console().print(saved, markup=False, soft_wrap=True)
     return 0
 

@@ -241,6 +241,7 @@ def parser() -> argparse.ArgumentParser:
         "--trial", type=_natural, metavar="N", help="send so many of them to the engines (default 200)"
     )
     command.add_argument("--read-all", action="store_true", help="read large corpora whole, not a file a language")
+    command.add_argument("--rebuild", metavar="STAGE", help="plan a run that makes the tables from this stage on again")
     command.add_argument("--save", action="store_true", help="enter the plan in the lake's table plans")
     command.add_argument("--compare", action="store_true", help="instead: the lake's newest plan against its runs")
     command.add_argument("--json", action="store_true", help="print JSON")

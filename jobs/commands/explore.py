@@ -20,6 +20,7 @@ from jobs.explore.overview import has_scores, overview
 from jobs.explore.recipes import cost
 from jobs.explore.recut import Recut, Variant, asks_identifier, lost_pairs, missing_columns
 from jobs.runtime import ledger
+from jobs.runtime.accounting import tables_in_order
 from jobs.runtime.conf import cleaning_lists, language_table
 from jobs.runtime.console import print_block
 from jobs.runtime.errors import BackpromptError
@@ -52,7 +53,12 @@ def scores(lake: Lake) -> Overview:
 
 
 def explore(
-    lake: Lake, cuts: Sequence[Cut], recipe: LoadedRecipe | None = None, sample: int = 3, seed: int | None = None
+    lake: Lake,
+    cuts: Sequence[Cut],
+    recipe: LoadedRecipe | None = None,
+    sample: int = 3,
+    seed: int | None = None,
+    translators: LoadedRecipe | None = None,
 ) -> Exploration:
     """Return what cuts would change in a lake.
 
@@ -62,13 +68,14 @@ def explore(
         recipe: a recipe of the same name as the lake's.
         sample: rows shown of those that each cut gains, and of those that it loses.
         seed: of their drawing; None: the lake's own.
+        translators: a recipe that tells the languages of its translators, where ``recipe`` is not given.
 
     Raises:
         BackpromptError: if a cut cannot be looked at in this lake.
         udfs.engines.EngineUnavailable: if an instruction's language is to be judged again and the languages of the
             recipe's translators are not known without them.
     """
-    order = _order(lake)
+    order = tables_in_order(lake)
     documents = _made_with(lake, FIRST)
     name = lake.properties(FIRST)["recipe"]
     notes: list[str] = []
@@ -81,7 +88,7 @@ def explore(
         )
     seed = int(documents.get("seed", 0)) if seed is None else seed
     recuts = {
-        stage: _recut(lake, stage, cuts, recipe, str(documents.get("pivot", "")))
+        stage: _recut(lake, stage, cuts, recipe or translators, str(documents.get("pivot", "")))
         for stage in STAGES
         if any(cut.of(stage) for cut in cuts)
     }
@@ -126,15 +133,6 @@ def as_json(found: Overview | Exploration) -> str:
 def _made_with(lake: Lake, table: str) -> dict[str, Any]:
     settings: dict[str, Any] = json.loads(lake.properties(table).get("settings", "{}"))
     return settings
-
-
-def _order(lake: Lake) -> list[str]:
-    """Return the lake's tables of documents in the order in which one is made from the other."""
-    made_from = {name: lake.properties(name).get("upstream") for name in STAGES if lake.exists(name)}
-    order = [FIRST]
-    while following := [name for name, upstream in made_from.items() if upstream == order[-1] and name not in order]:
-        order.append(following[0])
-    return order
 
 
 def _with_recipe(

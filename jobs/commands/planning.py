@@ -59,8 +59,11 @@ def comparison_as_json(comparison: Comparison) -> str:
 def print_planned(out: Console, planned: Planned) -> None:
     """Print a plan, for a person."""
     out.print(f"Plan of recipe {planned.recipe.name}\n", markup=False, style="bold")
+    if not planned.plan.stages:
+        out.print("Nothing is new in the corpora and nothing waits in the lake: a run has nothing to do.")
+        return
     _print_rows(out, planned.plan.stages, planned.currency, "By stage: what comes in")
-    last = planned.plan.stages[-1].stage if planned.plan.stages else None
+    last = planned.plan.stages[-1].stage
     by_language = [each for each in planned.plan.languages if each.stage in (planned.recipe.order[0], last)]
     _print_languages(out, by_language, planned)
     plan = planned.plan
@@ -196,9 +199,12 @@ def _range(found: Range | None) -> str:
 
 def _short(number: float) -> str:
     """Return a number in a few characters: 9,999, 12.3k, 4.56M."""
-    for limit, divisor, letter in ((10_000, 1, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M"), (1e12, 1e9, "G")):
-        if abs(number) < limit:
-            return f"{number / divisor:,.0f}" if divisor == 1 else f"{number / divisor:.3g}{letter}"
+    if abs(round(number)) < 10_000:
+        return f"{number:,.0f}"
+    for divisor, letter in ((1e3, "k"), (1e6, "M"), (1e9, "G")):
+        rounded = f"{number / divisor:.3g}"
+        if abs(float(rounded)) < 1_000:
+            return rounded + letter
     return f"{number:.3g}"
 
 

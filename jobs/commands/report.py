@@ -26,7 +26,7 @@ from jobs.runtime.accounting import tables_in_order
 from jobs.runtime.conf import cleaning_lists, language_table
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.runtime.recipe import FIRST, LAST
+from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import REVIEWS, REVIEWS_TABLE
 from jobs.stages.dedup import TARGETS
 from jobs.stages.dedup_report import DedupReport
@@ -54,6 +54,8 @@ class Options:
     """Of the engines of the lake's recipe, for the cost; None: it is not known."""
     cuts: tuple[Cut, ...] = ()
     """Other thresholds that are looked at."""
+    recipe: LoadedRecipe | None = None
+    """The lake's; None: it is not at hand."""
 
 
 def write_report(lake: Lake, output: Path, options: Options, out: Console) -> None:
@@ -105,6 +107,7 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
             measures.verbs_and_nouns(table, pivot, options.seed, options.instructions, parser) for parser in wanted
         ]
     scores, rejected = _scores_and_rejections(lake, [name for name in order if name != LAST], pivot, options, note)
+    other_thresholds, changed_samples = _other_thresholds(lake, options, pivot, note)
     return ReportData(
         lake=str(lake),
         recipe=lake.properties(order[-1]).get("recipe", ""),
@@ -118,7 +121,8 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         scores=scores,
         efforts=list(_efforts(lake, stages, options.prices)) if stages else (),
         planned=_planned(lake, options.prices),
-        other_thresholds=_other_thresholds(lake, options, note),
+        other_thresholds=other_thresholds,
+        changed_samples=changed_samples,
         reviews=_reviews(lake),
         pair_samples=shown,
         rejection_samples=rejected,
@@ -126,11 +130,20 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
     )
 
 
-def _other_thresholds(lake: Lake, options: Options, note: Callable[[str], None]) -> list[Table]:
+def _other_thresholds(
+    lake: Lake, options: Options, pivot: str, note: Callable[[str], None]
+) -> tuple[list[Table], list[Sample]]:
     if not options.cuts:
-        return []
+        return [], []
     note("Trying other thresholds ...")
-    found = explore.explore(lake, options.cuts, sample=0, seed=options.seed)
+    found = explore.explore(lake, options.cuts, None, options.samples, options.seed, translators=options.recipe)
+    samples = [
+        measures.changed_sample(f"{cut.name}: rows {side} at {each.stage}", row, pivot)
+        for cut in found.cuts
+        for each in cut.stages
+        for side, rows_of in (("gained", each.gained_sample), ("lost", each.lost_sample))
+        for row in rows_of
+    ]
     by_cut = [
         (cut.name, each.stage, *_counts(each.alive, each.gained, each.lost, cut.pairs, cut.pairs_lost))
         for cut in found.cuts
@@ -144,13 +157,14 @@ def _other_thresholds(lake: Lake, options: Options, note: Callable[[str], None])
     ]
     rows = ("rows now", "gained", "lost")
     header = ("thresholds", "stage", *rows, "pairs now", "pairs lost")
-    return [
+    tables = [
         Table("By threshold", header, by_cut, is_text=frozenset({0, 1})),
         Table(
             "By language and source", ("thresholds", "stage", "language", "source", *rows), by_language,
             note="" if by_language else "No row changes sides.", is_text=frozenset({0, 1, 2, 3}),
         ),
     ]  # fmt: skip
+    return tables, samples
 
 
 def _counts(*numbers: int | None) -> tuple[str, ...]:

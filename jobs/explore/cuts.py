@@ -19,6 +19,8 @@ from jobs.stages.base import StageSettings
 from udfs.settings import nested
 
 IDENTIFIER: Final = "identifier"
+_NOT_READ: Final[Mapping[str, Mapping[str, Any]]] = {"decontaminate": {"sets": [{"name": "any", "path": "any"}]}}
+"""Settings without a default that no rule reads, by stage."""
 MAX_CUTS: Final = 50
 """Each takes a place in the plan of one pass over a table."""
 
@@ -95,7 +97,7 @@ def recut_settings(stage: str) -> tuple[str, ...]:
     if STAGES[stage].rules is None:
         return ()
     names = [each.setting for each in THRESHOLDS if each.stage == stage and each.is_recut]
-    names += [setting for name, setting, _ in SWITCHES if name == stage]
+    names += [setting for name, setting, *_ in SWITCHES if name == stage]
     return tuple(dict.fromkeys(names))
 
 
@@ -130,7 +132,8 @@ def changed(settings: StageSettings, stage: str, changes: Iterable[Change]) -> S
             if not math.isfinite(number):
                 raise BackpromptError(f"{each}: the value must be a finite number")
     flat |= {each.setting: each.value for each in asked}
-    return _validated(stage, nested(flat), ", ".join(map(str, asked)))
+    found = _validated(stage, nested(flat), ", ".join(map(str, asked)))
+    return found.model_copy(update={name: getattr(settings, name) for name in _NOT_READ.get(stage, ())})
 
 
 def depends_on_more(settings: StageSettings, changes: Iterable[Change]) -> str:
@@ -205,7 +208,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 def _validated(stage: str, values: Mapping[str, Any], about: str) -> StageSettings:
     try:
-        return STAGES[stage].settings.model_validate(values)
+        return STAGES[stage].settings.model_validate({**values, **_NOT_READ.get(stage, {})})
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise BackpromptError(f"{about}: {'; '.join(problems)}") from error

@@ -50,9 +50,8 @@ def overview(rows: DataFrame, stage: str, settings: Mapping[str, Any], lists: Cl
         limit = _limit(threshold, settings)
         if threshold is not None and limit is not None:
             bound = F.lit(limit) * factors.get(threshold.factor, F.lit(1.0))
-            wanted[f"beyond_{place}"] = F.count_if(
-                value < bound if threshold.direction == "at_least" else value > bound
-            )
+            is_beyond = value < bound if threshold.direction == "at_least" else value > bound
+            wanted[f"beyond_{place}"] = F.count_if(is_beyond | (F.lit(threshold.is_strict) & (value == bound)))
     found = rows.agg(*(column.alias(name) for name, column in wanted.items())).first() if wanted else None
     values: dict[str, Any] = found.asDict() if found else {}
     return [_line(stage, place, entry, settings, values) for place, entry in enumerate(entries)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from jobs.explore.cuts import IDENTIFIER, Cut, flattened
+from jobs.explore.cuts import IDENTIFIER, Cut, changed, flattened
 from jobs.explore.data import Cost
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.recipe import FIRST, LoadedRecipe, load_recipe, parse_recipe
@@ -56,7 +56,7 @@ def recipe_text(file: Path, reference: str, cut: Cut) -> str:
         "# Thresholds chosen with `backprompt explore`; all else is that of the recipe it extends.\n"
         + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
     )
-    _check(parse_recipe(text, str(file)), base, cut)
+    _check(file, parse_recipe(text, str(file)), base, cut)
     return text
 
 
@@ -69,14 +69,13 @@ def cost(order: Sequence[str], cut: Cut, recipe: LoadedRecipe | None, rows_in: M
         recipe: that of the lake; None if it is not at hand: stages then count with their default settings.
         rows_in: rows that each stage has taken in.
     """
-    changed = {each.stage for each in cut.changes}
-    first = next((name for name in order if name in changed), None)
+    first = next((name for name in order if cut.of(name)), None)
     if first is None:
         return None
     stages = [name for name in order[order.index(first) :] if name != FIRST]
     cached, engines = [], []
     for name in stages:
-        settings = recipe.settings(name) if recipe and name in recipe.order else STAGES[name].settings()
+        settings = recipe.settings(name) if recipe and name in recipe.order else STAGES[name].settings.model_construct()
         if is_cached(name, settings):
             cached.append(name)
         elif any(getattr(settings, engine) is not None for engine in STAGES[name].engines):
@@ -93,11 +92,15 @@ def _reference_from(file: Path, reference: str) -> str:
     return path if os.sep in path else f".{os.sep}{path}"
 
 
-def _check(made: LoadedRecipe, base: LoadedRecipe, cut: Cut) -> None:
-    """Make sure that a recipe is another one but for a cut."""
+def _check(file: Path, made: LoadedRecipe, base: LoadedRecipe, cut: Cut) -> None:
+    """Make sure that a recipe is another one but for a cut, and that it is that cut."""
     for name in base.order:
-        before, now = base.decisive(name), made.decisive(name)
-        differing = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
-        asked = {each.setting for each in cut.of(name)}
-        assert made.name == base.name, "a recipe that extends another has its name"
-        assert differing <= asked, f"{name}: {differing - asked} differ too"
+        wanted, found = base.decisive(name), made.decisive(name)
+        if changes := cut.of(name):
+            wanted, found = flattened(changed(base.settings(name), name, changes)), flattened(made.settings(name))
+        differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        if differing:
+            raise BackpromptError(
+                f"--write {file}: {name} would differ in {', '.join(differing)} from what was looked at, as a recipe "
+                f"keeps the entries of {base.name}'s maps. Name these entries with the values that they have"
+            )

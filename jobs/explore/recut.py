@@ -188,11 +188,10 @@ class Recut:
     def _lacks(self, setting: str) -> Column:
         """Say of a row whether it is one that a setting is for, and has nothing to decide by."""
         passes = HOLDS_PAIR if self.stage.of_pairs else "false"
-        threshold = next((each for each in of_stage(self.stage.name) if each.setting == setting), None)
-        if threshold is None:
-            column = next(name for stage, key, name in SWITCHES if (stage, key) == (self.stage.name, setting))
-            return F.expr(f"NOT ({passes}) AND {column} IS NULL")
-        return F.expr(f"NOT ({passes}) AND ({threshold.where or 'true'}) AND ({threshold.score}) IS NULL")
+        thresholds = [(each.setting, each.score, each.where) for each in of_stage(self.stage.name)]
+        switches = [(key, column, where) for stage, key, column, where in SWITCHES if stage == self.stage.name]
+        score, where = next((score, where) for name, score, where in (*thresholds, *switches) if name == setting)
+        return F.expr(f"NOT ({passes}) AND ({where or 'true'}) AND ({score}) IS NULL")
 
     # Drawing -----------------------------------------------------------------------------------------------------
 
@@ -386,7 +385,7 @@ def missing_columns(stage: str, changes: Iterable[Change], columns: Iterable[str
     present, found = set(columns), {}
     for each in changes:
         needed = {name for it in of_stage(stage) if it.setting == each.setting for name in it.columns}
-        needed |= {name for of, setting, name in SWITCHES if (of, setting) == (stage, each.setting)}
+        needed |= {name for of, setting, name, _ in SWITCHES if (of, setting) == (stage, each.setting)}
         if needed - present:
             found[each.setting] = sorted(needed - present)
     return found

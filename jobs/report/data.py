@@ -187,5 +187,7 @@ class ReportData:
     """What was planned beside what was done."""
     other_thresholds: Sequence[Table] = ()
     """What other thresholds would change."""
+    changed_samples: Sequence[Sample] = ()
+    """Rows that would change sides; ``group`` is what is changed, and the side."""
     reviews: Sequence[Table] = ()
     parameters: Sequence[Table] = ()

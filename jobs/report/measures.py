@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from jobs.explore.data import SampleRow
 from jobs.report.data import Bins, Histogram, PairCell, Pairs, Sample, Score, VerbNouns
 from jobs.runtime.thresholds import SCORES, THRESHOLDS, Threshold
 from jobs.sources.sampling import sampling_position
@@ -112,6 +113,7 @@ def measure_scores(
         if threshold is not None and limit is not None:
             bound = F.lit(limit) * _factor(threshold, settings, lists)
             is_kept = score >= bound if threshold.direction == "at_least" else score <= bound
+            is_kept &= (score != bound) | F.lit(not threshold.is_strict)
         kinds.append(_entry(kind, bin=_bin(score, score_bins(threshold)), is_kept=F.coalesce(is_kept, F.lit(False))))
     reasons = F.transform("rejected_for", lambda reason: _entry("reason", name=reason))
     counts = _counted(rows, kinds, F.concat(F.array(_entry("rows")), reasons))
@@ -346,6 +348,26 @@ def _sample(row: Row, texts: Sequence[tuple[str, str, bool]], facts: Sequence[st
         language=language,
         texts=shown,
         facts=[(name, _shown(values[name])) for name in facts if values.get(name) is not None],
+    )
+
+
+def changed_sample(group: str, row: SampleRow, pivot: str) -> Sample:
+    """Return a row that changes sides under other thresholds, to be read."""
+    return Sample(
+        group=group,
+        language=row.language,
+        texts=[
+            # These were cut to as many characters where they were drawn.
+            (label, text, pivot if is_pivot else row.language, len(text) >= _TEXT_CHARS)
+            for name, label, is_pivot in _ROW_TEXTS
+            if (text := row.texts.get(name))
+        ],
+        facts=[
+            ("reasons", ", ".join(row.reasons)),
+            *((setting, "no score" if score is None else _shown(score)) for setting, score in row.scores.items()),
+            ("source", row.source),
+            ("doc_id", row.doc_id),
+        ],
     )
 
 

@@ -139,7 +139,7 @@ def sections(data: ReportData) -> Iterator[Section]:
             "thresholds", "Other thresholds",
             "What would change if a limit were another one, by the stored scores: no model is asked. Gained rows have "
             "not been through the later stages; lost ones take their pairs with them.",
-            lambda each: each.other_thresholds,
+            _other_thresholds,
             "None was asked for: backprompt report --sweep screen.max_hate_score=0.3,0.7",
         ),
         (
@@ -438,7 +438,7 @@ def _scores(data: ReportData) -> Iterator[Block]:
             label, each.histogram, "score", each.limit, is_least, f"{_sentence(each.meaning)}. {note}"
         )
         if each.threshold is not None and each.limit is not None:
-            sign = "≥" if is_least else "≤"
+            sign = "≥" if is_least else "<" if each.threshold.is_strict else "≤"
             rows.append(
                 (label, f"{sign} {charts.brief(each.limit)}", number(each.kept), number(scored - each.kept),
                  share(scored - each.kept, scored), number(each.missing), each.threshold.reason.value)
@@ -455,6 +455,12 @@ def _score_title(each: Score) -> str:
         return f"{each.stage}: {each.name}"
     fault = f" ({each.threshold.asked_by[1]})" if each.threshold.asked_by else ""
     return f"{each.stage}: {each.threshold.setting}{fault}"
+
+
+def _other_thresholds(data: ReportData) -> Iterator[Block]:
+    yield from data.other_thresholds
+    for heading, group in groupby(data.changed_samples, key=lambda each: each.group):
+        yield Samples(heading, list(group))
 
 
 def _effort(data: ReportData) -> Iterator[Block]:

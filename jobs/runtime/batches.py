@@ -337,7 +337,8 @@ class BatchProcessor:
             batch_id: the batch's number.
             failure_rate: counts what the stage's engine fails on; None if that is not to stop the run.
             may_be_repeated: whether a run may have been killed in this batch.
-            may_spend: called with rows and characters by language before the batch is worked on; may raise.
+            may_spend: called with rows and characters by language of what the stage works on, before it does; may
+                raise.
         """
         started_at = datetime.now(UTC)
         lake = Lake(docs.sparkSession, self.location)
@@ -348,18 +349,19 @@ class BatchProcessor:
         if voided is not None:
             docs = removals.void(docs, voided)
         stage = STAGES[self.stage]
-        came_in, pairs_in = count_incoming(docs)
+        came_in, without_instruction = count_incoming(docs)
         if not came_in:
             return {}
-        documents_in = sum(rows for rows, _ in came_in.values()) - pairs_in
+        documents_in = sum(rows for rows, _ in without_instruction.values())
         if documents_in and not self.takes_documents:
             raise BackpromptError(
                 f"Stage {self.stage}: {documents_in:,} rows that came in are documents of an earlier recipe, and all "
                 "sources of this one hold pairs, so the stage's engines were not checked. Put the source of the "
                 "documents back into the recipe, or use another lake."
             )
-        if may_spend and (documents_in or STAGES[self.stage].of_pairs is None):
-            may_spend(came_in)
+        worked_on = came_in if stage.of_pairs is None else without_instruction
+        if may_spend and worked_on:
+            may_spend(worked_on)
         cache = None
         if documents_in and translation_cache.is_cached(self.stage, self.settings):
             cache = BatchCache(lake, self.settings, self.resources, batch, came_in)
@@ -375,7 +377,7 @@ class BatchProcessor:
             failure_rate,
             cache,
             may_be_repeated,
-            holds_pairs=pairs_in > 0,
+            holds_pairs=documents_in < sum(rows for rows, _ in came_in.values()),
             holds_documents=documents_in > 0,
         )
         # Read back rather than computed twice; after a crash this is all that is left to do.

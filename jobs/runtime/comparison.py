@@ -69,26 +69,33 @@ class Comparison:
     """By stage and language."""
 
 
-def compare_lake(lake: Lake, prices: costs.Prices | None = None, plan_id: str | None = None) -> Comparison:
+def compare_lake(
+    lake: Lake, prices: costs.Prices | None = None, plan_id: str | None = None, recipe: str | None = None
+) -> Comparison:
     """Compare a plan of a lake with the batches that its runs have begun since.
 
     Args:
         lake: a lake that a plan was saved in.
         prices: of the recipe's engines, as they are now; None: actual cost is not known.
         plan_id: which plan; None: the newest.
+        recipe: name of the recipe that the prices are of; None: not checked.
 
     Raises:
-        BackpromptError: if there is no plan, or not this one.
+        BackpromptError: if there is no plan, or not this one, or it is of another recipe.
     """
     if not lake.exists(planning.TABLE):
         raise BackpromptError(f"Lake {lake} holds no plan. 'backprompt plan RECIPE --lake {lake} --save' makes one.")
     plans = lake.read(planning.TABLE, PLANS)
-    newest = plans.orderBy(F.desc("created_at"), "plan_id").select("plan_id", "created_at").limit(1)
+    newest = plans.orderBy(F.desc("created_at"), "plan_id").select("plan_id", "created_at", "recipe").limit(1)
     if plan_id is not None:
-        newest = plans.where(F.col("plan_id") == plan_id).select("plan_id", "created_at").limit(1)
+        newest = plans.where(F.col("plan_id") == plan_id).select("plan_id", "created_at", "recipe").limit(1)
     chosen = newest.first()
     if chosen is None:
         raise BackpromptError(f"Lake {lake} holds no plan {plan_id or ''}".rstrip() + ".")
+    if recipe not in (None, chosen["recipe"]):
+        raise BackpromptError(
+            f"Plan {chosen['plan_id']} of {lake} is of recipe {chosen['recipe']}, not of {recipe}: name that recipe"
+        )
     plan = plans.where(F.col("plan_id") == chosen["plan_id"])
     runs = None
     if lake.exists(ledger.TABLE):
@@ -160,7 +167,7 @@ def _done(runs: DataFrame, prices: costs.Prices | None) -> dict[tuple[str, str],
     for stage, entered in batches(runs):
         rates = (prices or {}).get(stage, ())
         spent = costs.spent_by_language(rates, entered)
-        characters = sum(tally.characters for tally in entered.values())
+        seconds = costs.seconds_by_language(entered)
         for language, tally in entered.items():
             each = found[stage, language]
             each.documents += tally.rows_in
@@ -169,7 +176,7 @@ def _done(runs: DataFrame, prices: costs.Prices | None) -> dict[tuple[str, str],
             each.tokens_out = _sum(each.tokens_out, tally.completion_tokens)
             each.characters_in = _sum(each.characters_in, tally.characters_read)
             each.characters_out = _sum(each.characters_out, tally.characters_written)
-            each.seconds += tally.batch_seconds * (tally.characters / characters if characters else 1 / len(entered))
+            each.seconds += seconds[language]
             if prices is not None:
                 each.cost = (each.cost or 0.0) + spent[language]
     return dict(found)

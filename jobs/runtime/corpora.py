@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -26,6 +26,8 @@ from udfs.records import CorpusFile
 
 # A corpus of so many bytes, as they lie on the disk, is read as a whole, in a minute or so on a laptop.
 _SMALL_BYTES: Final = 64 * 2**20
+# So many files of a larger one are read where the records tell their languages.
+_FILES_OF_ALL_LANGUAGES: Final = 5
 # Documents are taken for each that is wanted: cleaning rejects some.
 _SPARE: Final = 3
 
@@ -61,22 +63,32 @@ class Corpus:
         return dict(sorted(found.items(), key=lambda item: -sum(size for _, size in item[1])))
 
     def parts(self, languages: int | None = None) -> Iterator[tuple[AnySource, float]]:
-        """Yield the smallest file of each language as a source of its own, and how many times the language has it.
+        """Yield a file of each language as a source of its own, and how many times the language has it.
+
+        That of median size: the smallest may hold next to nothing. Where only records tell their languages, several
+        files, evenly spread over the paths, as one may hold few of the languages.
 
         Args:
             languages: so many of them, those with the most bytes; None: all.
         """
         for language, files in list(self.by_language().items())[:languages]:
-            file, size = min(files, key=lambda item: item[1])
-            part = self.source.model_copy(
-                update={
-                    "path": file.path,
-                    "language": language or self.source.language,
-                    "on_missing": "keep",
-                    "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
-                }
-            )
-            yield part, sum(other for _, other in files) / max(1, size)
+            if language is None:
+                by_path = sorted(files, key=lambda item: item[0].path)
+                step = max(1.0, len(files) / _FILES_OF_ALL_LANGUAGES)
+                chosen = [by_path[int(step * at)] for at in range(min(len(files), _FILES_OF_ALL_LANGUAGES))]
+            else:
+                chosen = [files[len(files) // 2]]
+            times = sum(size for _, size in files) / max(1, sum(size for _, size in chosen))
+            for file, _ in chosen:
+                part = self.source.model_copy(
+                    update={
+                        "path": file.path,
+                        "language": language or self.source.language,
+                        "on_missing": "keep",
+                        "leave_out_languages_below": 0,  # a file has fewer documents than the corpus
+                    }
+                )
+                yield part, times
 
 
 @dataclass(slots=True)
@@ -140,9 +152,9 @@ def sample_documents(
     """Take some living documents of every language of the corpora, and count what a run would take in.
 
     A corpus of up to 64 MiB is read whole: the documents are those that a run takes first, and what the lake does not
-    hold is counted. Of a larger one the smallest file of a language is read, for ``wanted`` languages at most, those
-    with the most bytes; the documents that a run takes first are chosen of that file, and the language's number is
-    concluded from the bytes. The sources' own sample rates and limits count.
+    hold is counted. Of a larger one a file of a language is read, for ``wanted`` languages at most, those with the most
+    bytes; the documents that a run takes first are chosen of that file, and the language's number is concluded from the
+    bytes. The sources' own sample rates and limits count.
 
     Args:
         spark: the session.
@@ -159,6 +171,7 @@ def sample_documents(
         language for corpus in corpora if not corpus.holds_pairs for language in corpus.by_language() if language
     }
     each = _SPARE * ceil(wanted / max(1, len(languages))) if languages else _SPARE * wanted
+    everything = ingestion(spark, recipe, lake, [corpus.source for corpus in corpora])
     counts = Counts()
     tables: list[pa.Table] = []
     for corpus in corpora:
@@ -168,7 +181,7 @@ def sample_documents(
                 tables.append(_first_documents(spark, recipe, corpus.source, each))
             continue
         counts.projected.append(corpus.source.name)
-        is_unchanged = ingestion(spark, recipe, lake, [corpus.source]).is_unchanged(corpus.source)
+        is_unchanged = everything.is_unchanged(corpus.source)
         for part, times in corpus.parts(wanted):
             if not corpus.holds_pairs:
                 tables.append(_first_documents(spark, recipe, part, each))
@@ -190,13 +203,30 @@ def sample_documents(
     return pa.concat_tables(nullable), counts
 
 
-def ingestion(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Sequence[AnySource]) -> Ingest:
-    """Return the work that a run would have with some of the recipe's sources."""
+def ingestion(
+    spark: SparkSession,
+    recipe: LoadedRecipe,
+    lake: Lake,
+    sources: Sequence[AnySource],
+    has_shared_limits: bool = True,
+    starts_anew: bool = False,
+) -> Ingest:
+    """Return the work that a run would have with some of the recipe's sources.
+
+    Args:
+        spark: the session.
+        recipe: a checked recipe.
+        lake: the lake that the run is for.
+        sources: those of the recipe that are looked at.
+        has_shared_limits: false: as if the sources shared no limits.
+        starts_anew: whether the run would empty the lake's first table.
+    """
+    changes: dict[str, Any] = {"sources": tuple(sources)}
+    if not has_shared_limits:
+        changes |= {"max_documents_per_language": None, "max_documents": {}}
     return Ingest(
         spark=spark,
-        recipe=LoadedRecipe(
-            recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:], recipe.folders
-        ),
+        recipe=LoadedRecipe(recipe.recipe.model_copy(update=changes), recipe.order[1:], recipe.folders),
         lake=lake,
         resources=Resources(language_table(), recipe.recipe.pivot, recipe.recipe.seed),
         ledger=Ledger(lake, ""),
@@ -204,6 +234,7 @@ def ingestion(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Se
         max_documents=None,
         may_begin=lambda: None,
         note=lambda _: None,
+        starts_anew=starts_anew,
     )
 
 

@@ -65,6 +65,28 @@ def planned(rates: tuple[Rates, ...], unit: str) -> Price:
     return price
 
 
+def metered(rates: tuple[Rates, ...], tally: Tally, asked: float = 1.0) -> float:
+    """Return what a stage's engines charge for the texts of one language.
+
+    Args:
+        rates: of the stage's engines.
+        tally: what was done.
+        asked: share of the texts that went to an engine; the others were found in the cache.
+    """
+    characters, written = ((each or 0) * asked for each in (tally.characters_read, tally.characters_written))
+    total = 0.0
+    for each in rates:
+        prompt = each.tokens(characters) if tally.prompt_tokens is None else tally.prompt_tokens
+        completion = each.tokens(written) if tally.completion_tokens is None else tally.completion_tokens
+        total += each.metered(prompt, completion, characters)
+    return total
+
+
+def timed(rates: tuple[Rates, ...], seconds: float) -> float:
+    """Return what a stage's engines cost for so many seconds in which they work."""
+    return sum(each.timed(seconds) for each in rates)
+
+
 def spent(rates: tuple[Rates, ...], tally: Tally, seconds: float) -> float:
     """Return what a stage's engines cost for what was done in one language.
 
@@ -78,23 +100,19 @@ def spent(rates: tuple[Rates, ...], tally: Tally, seconds: float) -> float:
     asked = 1.0
     if tally.cache_misses is not None and (looked_up := tally.cache_misses + (tally.cache_hits or 0)):
         asked = tally.cache_misses / looked_up
-    characters, written = ((each or 0) * asked for each in (tally.characters_read, tally.characters_written))
-    total = 0.0
-    for each in rates:
-        prompt = each.tokens(characters) if tally.prompt_tokens is None else tally.prompt_tokens
-        completion = each.tokens(written) if tally.completion_tokens is None else tally.completion_tokens
-        total += each.metered(prompt, completion, characters) + each.timed(seconds)
-    return total
+    return metered(rates, tally, asked) + timed(rates, seconds)
 
 
 def spent_by_language(rates: tuple[Rates, ...], entered: Mapping[str, Tally]) -> dict[str, float]:
-    """Return what one batch of a stage cost, by language; its time is shared out by the characters that came in."""
+    """Return what one batch of a stage cost, by language."""
+    seconds = seconds_by_language(entered)
+    return {language: spent(rates, tally, seconds[language]) for language, tally in entered.items()}
+
+
+def seconds_by_language(entered: Mapping[str, Tally]) -> dict[str, float]:
+    """Return the time that one batch took, shared out among its languages by the characters that came in."""
     characters = sum(each.characters for each in entered.values())
     return {
-        language: spent(
-            rates,
-            tally,
-            tally.batch_seconds * (tally.characters / characters if characters else 1 / len(entered)),
-        )
+        language: tally.batch_seconds * (tally.characters / characters if characters else 1 / len(entered))
         for language, tally in entered.items()
     }

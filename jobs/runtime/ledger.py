@@ -72,17 +72,22 @@ def count_rows(docs: DataFrame) -> dict[str, tuple[int, int]]:
     return count_incoming(docs)[0]
 
 
-def count_incoming(docs: DataFrame) -> tuple[dict[str, tuple[int, int]], int]:
-    """Return rows and characters by language, and how many of the rows hold their instruction; one pass over them.
+def count_incoming(docs: DataFrame) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
+    """Return rows and characters by language: of all, and of those that lack an instruction; one pass over them.
 
     Input columns: language, text_chars, instruction.
     """
+    is_document = F.expr(f"NOT ({HOLDS_PAIR})")
     counts = docs.groupBy("language").agg(
-        F.count("*").alias("rows"), F.sum("text_chars").alias("characters"), F.count("instruction").alias("pairs")
+        F.count("*").alias("rows"),
+        F.sum("text_chars").alias("characters"),
+        F.count_if(is_document).alias("documents"),
+        F.sum(F.when(is_document, F.col("text_chars"))).alias("document_characters"),
     )
     rows = counts.collect()
-    by_language = {row["language"]: (row["rows"], row["characters"] or 0) for row in rows}
-    return by_language, sum(row["pairs"] for row in rows)
+    everything = {row["language"]: (row["rows"], row["characters"] or 0) for row in rows}
+    documents = {row["language"]: (row["documents"], row["document_characters"] or 0) for row in rows}
+    return everything, {language: numbers for language, numbers in documents.items() if numbers[0]}
 
 
 def count(

@@ -31,6 +31,7 @@ from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
 from jobs.runtime.spending import MoneyBudget, known_costs
+from jobs.runtime.table_checks import check_tables, rebuilt_stages
 from jobs.sources.base import PairSourceSettings
 from jobs.stages import STAGES, decontaminate, dedup_lines, group
 from jobs.stages.base import HOLDS_PAIR, Resources, Stage, StageSettings
@@ -189,12 +190,12 @@ class _Run:
         if code is None:
             raise BackpromptError(f"A budget needs prices: recipe {self.recipe.name} states no rates of its engines")
         prices = costs.prices(self.recipe)
-        return MoneyBudget(amount, code, prices, known_costs(self.lake, prices), self.chosen)
+        return MoneyBudget(amount, code, prices, known_costs(self.lake, self.recipe), self.chosen)
 
     def plan(self) -> Plan:
         rebuilt = self._to_rebuild()
         require_engines(self.recipe, self.chosen)
-        self._check_tables(rebuilt)
+        check_tables(self.recipe, self.lake, rebuilt)
         funnel = {} if not self.lake.exists(ledger.TABLE) else self._tallies()
         # What a rebuild empties waits all over again.
         waiting = waiting_rows(self.recipe.order, {name: funnel[name] for name in funnel if name not in rebuilt})
@@ -204,7 +205,7 @@ class _Run:
         return found
 
     def _work(self, rebuilt: tuple[str, ...]) -> None:
-        self._check_tables(rebuilt)
+        check_tables(self.recipe, self.lake, rebuilt)
         self.ledger.ensure()
         if decontaminate.STAGE.name in self.chosen and self.resources.evaluation_sets is not None:
             for text in short_items(self.resources.evaluation_sets):
@@ -233,56 +234,14 @@ class _Run:
 
     def _to_rebuild(self) -> tuple[str, ...]:
         """Return the stages whose tables are made again."""
-        start, order = self.options.rebuild, self.recipe.order
-        if start is None:
-            return ()
-        if start not in order:
-            raise BackpromptError(f"--rebuild {start}: the recipe has the stages {', '.join(order)}")
-        rebuilt = order[order.index(start) :]
+        start = self.options.rebuild
+        rebuilt = rebuilt_stages(self.recipe, start)
         left_out = [name for name in rebuilt if name not in self.chosen]
         if left_out:
             raise BackpromptError(
                 f"--rebuild {start} makes all tables from there on again, but --stages leaves out {', '.join(left_out)}"
             )
-        return tuple(rebuilt)
-
-    def _check_tables(self, rebuilt: tuple[str, ...]) -> None:
-        """Refuse to add to tables of another recipe, of other settings, or made from a table that is no more."""
-        for name in self.recipe.order:
-            if name in rebuilt or not self.lake.exists(name):
-                continue
-            properties = self.lake.properties(name)
-            if properties["recipe"] != self.recipe.name:
-                raise BackpromptError(
-                    f"Lake {self.lake} holds the tables of recipe {properties['recipe']}, not of {self.recipe.name}: "
-                    "use another lake"
-                )
-            changes = self._changes(name, properties)
-            if changes:
-                raise BackpromptError(
-                    f"Table {name} of {self.lake} was made with other settings: {'; '.join(changes)}. Add --rebuild "
-                    f"{name} to process again from there on (what the tables hold now stays reachable as their earlier "
-                    "versions), set the old value, or use another lake."
-                )
-
-    def _changes(self, name: str, properties: dict[str, str]) -> list[str]:
-        before, now = json.loads(properties["settings"]), self.recipe.decisive(name)
-        shared_sources = {key.split(".")[1] for key in before if key.startswith("sources.")}
-        changes = [
-            f"{key} was {_show(before.get(key))}, is now {_show(now.get(key))}"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key) and _is_compared(key, shared_sources, now)
-        ]
-        if name == FIRST:
-            return changes
-        upstream = self.recipe.upstream(name)
-        if properties["upstream"] != upstream:
-            changes.append(f"it was made from {properties['upstream']}, is now made from {upstream}")
-        elif not self.lake.exists(upstream):
-            changes.append(f"table {upstream}, which it was made from, is gone")
-        elif properties["upstream_generation"] != self.lake.properties(upstream)["generation"]:
-            changes.append(f"table {upstream}, which it was made from, has been made again")
-        return changes
+        return rebuilt
 
     def _prepare(self, name: str, is_rebuilt: bool = False) -> None:
         """Make the stage's tables, or empty them for a rebuild."""
@@ -484,15 +443,3 @@ class _Run:
             found = tallies(self.lake)
             self._funnel = {name: found[name] for name in found if name not in self.emptied}
         return self._funnel
-
-
-def _is_compared(key: str, shared_sources: set[str], now: dict[str, object]) -> bool:
-    """Say whether a changed setting matters: corpora may come and go, one that stays must stay what it is."""
-    if not key.startswith("sources."):
-        return True
-    name = key.split(".")[1]
-    return name in shared_sources and any(other.startswith(f"sources.{name}.") for other in now)
-
-
-def _show(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if value is not None else "not set"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import reduce
@@ -23,19 +23,21 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs.runtime import costs, ledger
-from jobs.runtime.conf import language_table
 from jobs.runtime.corpora import Corpus, ingestion, list_corpora
 from jobs.runtime.engine_checks import EngineCheck, check_engines
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.forecast import Counted, Forecast, Known, Plan, Range, Stated, Stratum, forecast
+from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import Lake
 from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.runtime.schema import PLANS
 from jobs.runtime.session import interpreted
+from jobs.runtime.table_checks import check_tables, rebuilt_stages
 from jobs.runtime.trial import Trial, run_trial
-from jobs.sources import explain_read_error, read
+from jobs.sources import AnySource, explain_read_error
 from jobs.sources.base import COLUMNS, PairSourceSettings
+from jobs.sources.read_errors import UnreadableFileError
 from jobs.sources.sampling import sampling_position
 from jobs.stages import dedup, dedup_lines
 from jobs.stages.base import HOLDS_PAIR
@@ -58,7 +60,7 @@ _LITTLE_BYTES: Final = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """How much is looked at."""
+    """How much is looked at, and for which run."""
 
     share: float = SHARE
     """Of the documents, that are sampled."""
@@ -68,6 +70,8 @@ class PlanOptions:
     """So many of the sample go to the engines; 0: none. None: up to TRIED."""
     reads_all: bool = False
     """Whether large corpora are read as a whole, too."""
+    rebuild: str | None = None
+    """Stage from which on the tables are to be made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +105,41 @@ def make_plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Pl
         recipe: a checked recipe.
         lake: the lake that the run is for: what it holds is not counted again, what waits in it is. One without
             tables holds nothing.
-        options: how much is looked at.
+        options: how much is looked at, and for which run.
+
+    Returns:
+        The plan; one without stages where nothing is new and nothing waits.
 
     Raises:
-        BackpromptError: if the corpora are missing, cannot be read or hold nothing, or prices are in two currencies.
+        BackpromptError: if the corpora are missing, cannot be read or hold nothing, prices are in two currencies, or
+            the lake's tables are not those of the recipe.
     """
     currency = costs.currency(recipe)
+    rebuilt = rebuilt_stages(recipe, options.rebuild)
+    check_tables(recipe, lake, rebuilt)
     corpora = list_corpora(spark, recipe)
     is_little = sum(each.bytes for each in corpora) <= _LITTLE_BYTES
-    looked_at = _look(spark, recipe, lake, corpora, options.reads_all)
-    with interpreted(spark) if is_little else nullcontext(), _kept(looked_at.documents) as documents:
-        try:
-            counts = _count(recipe, documents)
-        except BackpromptError:
-            raise
-        except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
-            raise next(filter(None, (explain_read_error(error, each.source) for each in corpora)), error) from error
+    looked_at = _look(spark, recipe, lake, corpora, options.reads_all, starts_anew=FIRST in rebuilt)
+    with interpreted(spark) if is_little else nullcontext(), ExitStack() as kept:
+        documents, counts = _read(looked_at, kept)
         if not counts:
             raise BackpromptError(
                 f"The corpora of {recipe.recipe.path} hold no documents: "
                 + ", ".join(source.path for source in recipe.recipe.sources)
             )
-        alive = {key: each.alive for key, each in counts.items() if each.alive}
+        if looked_at.projected:
+            counts = _limited(recipe, counts)
+        strata, waiting = _strata(looked_at, counts), _waiting(recipe, lake, counts, rebuilt)
+        if not strata and not waiting:
+            nothing = Plan((), (), (), None, None)
+            return Planned(recipe, nothing, currency, (), None, looked_at.counted, looked_at.projected, sampled=0)
+        alive = {
+            key: each.alive for key, each in counts.items() if each.alive and key[0] not in looked_at.holding_pairs
+        }
         size = options.documents or max(LEAST_SAMPLED, math.ceil(options.share * sum(alive.values())))
         size = min(size, MOST_SAMPLED) if options.documents is None else size
         sample = _sample(documents, alive, size, recipe.recipe.seed)
         known: dict[str, Known] = {FIRST: _readable(counts), **_compared(recipe, documents)}
-    strata, waiting = _strata(looked_at, counts), _waiting(recipe, lake, counts)
     languages = sorted({each.language for rows in (strata, *waiting.values()) for each in rows})
     checks = tuple(check_engines(recipe, languages=languages))
     unmeasured = _unmeasured(recipe, checks, options.trial)
@@ -175,7 +187,7 @@ def _tried(
         return None
     number = min(TRIED, len(sample)) if wanted is None else max(1, wanted)
     try:
-        return run_trial(spark, recipe, sample, number, usable)
+        return run_trial(spark, recipe, sample, number, usable, counts_as_runs=True)
     except EngineUnavailable as error:  # what a check without loading the model could not see
         unmeasured.update({name: str(error) for name in usable if name != "clean"})
         return run_trial(spark, recipe, sample, number, ["clean"]) if usable[0] == "clean" != usable[-1] else None
@@ -185,18 +197,20 @@ def save(lake: Lake, planned: Planned) -> None:
     """Append a plan to the table ``plans``, which is made if it is not there."""
     lake.create()
     lake.ensure(TABLE, PLANS, {}, partition_by=())
-    rows = [tuple(_saved(planned, each)[name] for name in PLANS.fieldNames()) for each in planned.plan.rows]
+    fingerprints = {stage: planned.recipe.fingerprint(stage) for stage in planned.recipe.order}
+    saved = (_saved(planned, each, fingerprints[each.stage]) for each in planned.plan.rows)
+    rows = [tuple(each[name] for name in PLANS.fieldNames()) for each in saved]
     frame = lake.spark.createDataFrame(rows, PLANS).coalesce(1)
     lake.append(frame, TABLE, f"{TABLE}/{planned.plan_id}", 0)
 
 
-def _saved(planned: Planned, row: Forecast) -> dict[str, object]:
+def _saved(planned: Planned, row: Forecast, fingerprint: str) -> dict[str, object]:
     values: dict[str, object] = {
         "plan_id": planned.plan_id,
         "recipe": planned.recipe.name,
         "created_at": planned.created_at,
         "stage": row.stage,
-        "fingerprint": planned.recipe.fingerprint(row.stage),
+        "fingerprint": fingerprint,
         "language": row.language,
         "source": row.source,
         "unit": row.unit,
@@ -226,9 +240,34 @@ def _saved(planned: Planned, row: Forecast) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """A corpus, or a file of it that stands for others."""
+
+    source: AnySource
+    times: float
+    """How many documents of the corpus a row stands for."""
+    is_unchanged: bool
+    """Whether the lake holds all of the corpus."""
+    reader: Ingest
+
+    def documents(self) -> DataFrame:
+        """Return the rows. Output columns: those of a source, times, is_new (not in the lake yet)."""
+        is_new = ~F.col("revision").eqNullSafe(F.col("known_revision")) & F.lit(not self.is_unchanged)
+        added = {"times": F.lit(self.times), "is_new": is_new}
+        return self.reader.compared(self.source).withColumns(added).select(*COLUMNS, *added)
+
+    def look_for_damage(self) -> None:
+        """Read all, and have the reader know which files are damaged.
+
+        Raises:
+            BackpromptError: if it cannot be read.
+        """
+        self.reader.despite_damage(self.source, lambda: _count(self.documents()))
+
+
+@dataclass(frozen=True, slots=True)
 class _LookedAt:
-    documents: DataFrame
-    """Columns of a source, times (how many documents of the corpus a row stands for), is_new (not in the lake yet)."""
+    parts: tuple[_Part, ...]
     counted: tuple[str, ...]
     projected: tuple[str, ...]
     holding_pairs: frozenset[str]
@@ -243,55 +282,72 @@ class _Count:
     """Rows that were read and can go on; not multiplied."""
     mean_characters: float
     """Of these."""
+    documents: float
+    """Of the corpus."""
     new: float
-    """Documents of the corpus that the lake lacks, those that could not be read too."""
+    """Those of them that the lake lacks, those that could not be read too."""
     new_characters: float
     new_alive: float
     new_alive_characters: float
 
 
 def _look(
-    spark: SparkSession, recipe: LoadedRecipe, lake: Lake, corpora: Sequence[Corpus], reads_all: bool
+    spark: SparkSession,
+    recipe: LoadedRecipe,
+    lake: Lake,
+    corpora: Sequence[Corpus],
+    reads_all: bool,
+    starts_anew: bool,
 ) -> _LookedAt:
-    """Return what is read of the corpora: small ones whole, of large ones the smallest file of each language."""
+    """Return what is to be read of the corpora: small ones whole, of large ones a file of each language."""
+    sources = [each.source for each in corpora]
     whole = [each.source for each in corpora if each.is_small or reads_all]
-    ingest = ingestion(spark, recipe, lake, whole)
-    known = F.col("known_revision")
-    frames = []
-    for corpus in corpora:
-        source = corpus.source
-        if source in whole:
-            is_new = F.lit(False) if ingest.is_unchanged(source) else ~F.col("revision").eqNullSafe(known)
-            frames.append(ingest.compared(source).select(*COLUMNS, F.lit(1.0).alias("times"), is_new.alias("is_new")))
-            continue
-        is_unchanged = ingestion(spark, recipe, lake, [source]).is_unchanged(source)
-        for part, times in corpus.parts():
-            rows = read(spark, part, language_table(), seed=recipe.recipe.seed, only=recipe.recipe.languages)
-            frames.append(rows.select(*COLUMNS, F.lit(times).alias("times"), F.lit(not is_unchanged).alias("is_new")))
-    if not frames:
+    as_a_run = ingestion(spark, recipe, lake, sources, starts_anew=starts_anew)
+    # What a corpus gives to a shared limit is not known before all are counted, and from a part it is concluded.
+    is_whole = whole == sources
+    reader = as_a_run if is_whole else ingestion(spark, recipe, lake, sources, False, starts_anew)
+    # A reader knows of damaged files by the name of the corpus, which has many parts.
+    parts = [
+        _Part(part, times, as_a_run.is_unchanged(corpus.source), reader if is_whole else replace(reader))
+        for corpus in corpora
+        for part, times in ([(corpus.source, 1.0)] if corpus.source in whole else corpus.parts())
+    ]
+    if not parts:
         raise BackpromptError(
             f"The corpora of {recipe.recipe.path} hold no files: "
             + ", ".join(source.path for source in recipe.recipe.sources)
         )
     return _LookedAt(
-        reduce(DataFrame.unionByName, frames),
+        tuple(parts),
         tuple(each.source.name for each in corpora if each.source in whole),
         tuple(each.source.name for each in corpora if each.source not in whole),
         frozenset(each.source.name for each in corpora if each.holds_pairs),
     )
 
 
-@contextmanager
-def _kept(documents: DataFrame) -> Iterator[DataFrame]:
-    """Read the corpora once, and keep what was read on the disk while it is looked at."""
-    kept = documents.persist(StorageLevel.DISK_ONLY)
+def _read(looked_at: _LookedAt, kept: ExitStack) -> tuple[DataFrame, dict[tuple[str, str], _Count]]:
+    """Read the corpora once, and keep what was read on the disk until the stack is closed; count it.
+
+    All at once: only behind an error is it asked which corpus has files that are damaged.
+    """
+
+    def act() -> tuple[DataFrame, dict[tuple[str, str], _Count]]:
+        documents = reduce(DataFrame.unionByName, (part.documents() for part in looked_at.parts))
+        documents.persist(StorageLevel.DISK_ONLY)
+        kept.callback(documents.unpersist)
+        return documents, _count(documents)
+
     try:
-        yield kept
-    finally:
-        kept.unpersist()
+        return act()
+    except Exception as error:  # Spark passes on what its readers throw in more than one wrapping
+        if not isinstance(error, UnreadableFileError) and explain_read_error(error) is None:
+            raise
+    for part in looked_at.parts:
+        part.look_for_damage()
+    return act()
 
 
-def _count(recipe: LoadedRecipe, documents: DataFrame) -> dict[tuple[str, str], _Count]:
+def _count(documents: DataFrame) -> dict[tuple[str, str], _Count]:
     """Count what was read, by source and language."""
     is_alive, times = F.size("rejected_for") == 0, F.when(F.col("is_new"), F.col("times")).otherwise(0.0)
     characters = F.col("text_chars").cast("double")
@@ -299,15 +355,17 @@ def _count(recipe: LoadedRecipe, documents: DataFrame) -> dict[tuple[str, str], 
     rows = documents.groupBy("source", "language").agg(
         F.count_if(is_alive).alias("alive"),
         F.avg(F.when(is_alive, characters)).alias("mean_characters"),
+        F.sum("times").alias("documents"),
         F.sum(times).alias("new"),
         F.sum(times * characters).alias("new_characters"),
         F.sum(alive_times).alias("new_alive"),
         F.sum(alive_times * characters).alias("new_alive_characters"),
     )
-    found = {
+    return {
         (row["source"], row["language"]): _Count(
             row["alive"],
             row["mean_characters"] or 0.0,
+            row["documents"] or 0.0,
             row["new"] or 0.0,
             row["new_characters"] or 0.0,
             row["new_alive"] or 0.0,
@@ -315,28 +373,30 @@ def _count(recipe: LoadedRecipe, documents: DataFrame) -> dict[tuple[str, str], 
         )
         for row in rows.collect()
     }
-    return _limited(recipe, found)
 
 
-def _limited(recipe: LoadedRecipe, counts: dict[tuple[str, str], _Count]) -> dict[tuple[str, str], _Count]:
+def _limited(recipe: LoadedRecipe, counts: Mapping[tuple[str, str], _Count]) -> dict[tuple[str, str], _Count]:
     """Apply the limits of sources and of the recipe to what was concluded from the bytes of a part."""
     sources = {source.name: source for source in recipe.recipe.sources}
-
-    def shrunk(each: _Count, share: float) -> _Count:
-        names = ("new", "new_characters", "new_alive", "new_alive_characters")
-        return replace(each, **{name: getattr(each, name) * share for name in names})
-
-    for (name, language), each in counts.items():
-        limit = sources[name].document_limit(language)
-        if limit is not None and each.new > limit:
-            counts[name, language] = shrunk(each, limit / each.new)
+    found = {key: _at_most(each, sources[key[0]].document_limit(key[1])) for key, each in counts.items()}
     for language in {language for _, language in counts}:
         limit = recipe.recipe.document_limit(language)
-        own = [key for key in counts if key[1] == language and not isinstance(sources[key[0]], PairSourceSettings)]
-        total = sum(counts[key].new for key in own)
-        if limit is not None and total > limit:
-            counts |= {key: shrunk(counts[key], limit / total) for key in own}
-    return counts
+        own = [name for name, code in found if code == language and not isinstance(sources[name], PairSourceSettings)]
+        if limit is not None:
+            there = {name: math.ceil(found[name, language].documents) for name in own}
+            given = shares(there, {name: sources[name].weight for name in own}, limit)
+            found |= {(name, language): _at_most(found[name, language], given[name]) for name in own}
+    return found
+
+
+def _at_most(each: _Count, limit: int | None) -> _Count:
+    """Return what a corpus brings of a language where it gives ``limit`` documents, those that the lake holds too."""
+    if limit is None or each.documents <= limit:
+        return each
+    held = each.documents - each.new
+    share = max(0.0, limit - held) / each.new if each.new else 0.0
+    names = ("new", "new_characters", "new_alive", "new_alive_characters")
+    return replace(each, documents=limit, **{name: getattr(each, name) * share for name in names})
 
 
 def _sample(documents: DataFrame, alive: Mapping[tuple[str, str], int], size: int, seed: int) -> pa.Table:
@@ -482,7 +542,9 @@ def _strata(looked_at: _LookedAt, counts: Mapping[tuple[str, str], _Count]) -> l
     ]
 
 
-def _waiting(recipe: LoadedRecipe, lake: Lake, counts: Mapping[tuple[str, str], _Count]) -> dict[str, list[Stratum]]:
+def _waiting(
+    recipe: LoadedRecipe, lake: Lake, counts: Mapping[tuple[str, str], _Count], rebuilt: Collection[str]
+) -> dict[str, list[Stratum]]:
     """Return what waits in the lake for each stage, shared out among sources as the corpora's documents are."""
     if not lake.exists(ledger.TABLE):
         return {}
@@ -490,7 +552,9 @@ def _waiting(recipe: LoadedRecipe, lake: Lake, counts: Mapping[tuple[str, str], 
     alive = sum(each.alive for each in counts.values())
     everywhere = sum(each.alive * each.mean_characters for each in counts.values()) / max(1, alive)
     found: dict[str, list[Stratum]] = {}
-    for stage, languages in waiting_rows(recipe.order, ledger.tallies(lake)).items():
+    # What a rebuild empties waits all over again.
+    funnel = {stage: rows for stage, rows in ledger.tallies(lake).items() if stage not in rebuilt}
+    for stage, languages in waiting_rows(recipe.order, funnel).items():
         rows = found.setdefault(stage, [])
         for language, number in languages.items():
             own = {source: each for (source, code), each in counts.items() if code == language and each.alive}

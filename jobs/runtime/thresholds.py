@@ -43,6 +43,8 @@ class Threshold:
     """SQL condition of the rows that the setting is for; "" for all."""
     asked_by: tuple[str, str] | None = None
     """A setting that lists names, and the name it must hold for the rule to reject."""
+    is_strict: bool = False
+    """Whether a row whose score is the setting itself is beyond it, too."""
     is_recut: bool = True
     """Whether what another limit decides follows from the columns of the table."""
 
@@ -131,21 +133,21 @@ THRESHOLDS: Final = (
     *_health("translate", "text_health"),
     *_health("back_translate", "instruction_health"),
     Threshold("screen", "instruction_chars", "max_instruction_chars", "at_most", Reason.INSTRUCTION_TOO_LONG,
-              "characters of the instruction", 1, 10_000, "log"),
+              "characters of the instruction", 1, 10_000, "log", where=_MADE),
     Threshold("screen", "instruction_score", "min_instruction_score", "at_least", Reason.NOT_AN_INSTRUCTION,
-              "how likely the English instruction's form prompts an answer"),
+              "how likely the English instruction's form prompts an answer", where=_MADE),
     Threshold("screen", "refusal_share", "max_refusal_share", "at_most", Reason.REFUSAL,
-              "share of the instruction's sentences in which a model declines"),
+              "share of the instruction's sentences in which a model declines", where=_MADE),
     Threshold("screen", "preamble_share", "max_preamble_share", "at_most", Reason.PREAMBLE,
-              "share of the instruction's characters that announce it"),
+              "share of the instruction's characters that announce it", where=_MADE),
     Threshold("screen", "missing_text_share", "max_missing_text_share", "at_most", Reason.TEXT_NOT_THERE,
-              "share of the instruction's sentences that refer to a text which is not there"),
+              "share of the instruction's sentences that refer to a text which is not there", where=_MADE),
     Threshold("screen", "copied_share", "max_copied_share", "at_most", Reason.COPIED,
-              "share of the instruction's words in runs of five and more that stand in the text"),
+              "share of the instruction's words in runs of five and more that stand in the text", where=_MADE),
     Threshold("screen", "copied_run_words", "max_copied_run_words", "at_most", Reason.COPIED,
-              "most words in a row that stand in the text", 1, 1_000, "log"),
+              "most words in a row that stand in the text", 1, 1_000, "log", where=_MADE),
     Threshold("screen", "answer_share", "max_answer_share", "at_most", Reason.GIVES_ANSWER,
-              "share of the text's words that stand in the instruction"),
+              "share of the text's words that stand in the instruction", where=_MADE),
     Threshold("screen", "copied_word_share", "max_copied_word_share", "at_most", Reason.UNTRANSLATED,
               "share of the English instruction's lower-case words left untranslated"),
     Threshold("screen", "hate_score", "max_hate_score", "at_most", Reason.HATE,
@@ -156,6 +158,8 @@ THRESHOLDS: Final = (
               "cosine of instruction and output as sentence embeddings", -1, 1, where=_MADE),
     _similarity("dedup_instructions"),
     _similarity("dedup_outputs"),
+    Threshold("decontaminate", "contaminated_share", "min_share", "at_most", Reason.CONTAMINATED,
+              "greatest share of an evaluation set's item that was found in one stretch of a text", is_strict=True),
 )  # fmt: skip
 """In the order of the stages."""
 
@@ -168,24 +172,25 @@ text may be. Columns: stage, column, meaning; all from 0 to 1."""
 
 
 SWITCHES: Final = (
-    ("clean", "limits", "symbol_share"),
-    ("clean", "identifier.min_score", "document_language_label"),
-    ("clean", "identifier.min_score_by_language", "document_language_label"),
-    ("clean", "identifier.siblings", "document_language_label"),
-    ("clean", "identifier.min_chars", "document_language_label"),
-    ("translate", "health.reject", "text_health"),
-    ("back_translate", "health.reject", "instruction_health"),
-    ("screen", "refused_formats", "format_problems"),
-    ("screen", "drop_task_requests", "asked_task"),
-    ("screen", "reject_flagged_words", "flagged_words"),
-    ("screen", "identifier.min_score", "instruction_language_label"),
-    ("screen", "identifier.min_score_of_candidates", "instruction_language_label"),
-    ("screen", "identifier.min_score_by_language", "instruction_language_label"),
-    ("screen", "identifier.siblings", "instruction_language_label"),
-    ("screen", "identifier.min_chars", "instruction_language_label"),
+    ("clean", "limits", "symbol_share", ""),
+    ("clean", "identifier.min_score", "document_language_label", ""),
+    ("clean", "identifier.min_score_by_language", "document_language_label", ""),
+    ("clean", "identifier.siblings", "document_language_label", ""),
+    ("clean", "identifier.min_chars", "document_language_label", ""),
+    ("translate", "health.reject", "text_health", ""),
+    ("back_translate", "health.reject", "instruction_health", ""),
+    ("screen", "refused_formats", "format_problems", _MADE),
+    ("screen", "drop_task_requests", "instruction_chars", _MADE),
+    ("screen", "reject_flagged_words", "flagged_words", ""),
+    ("screen", "identifier.min_score", "instruction_language_label", ""),
+    ("screen", "identifier.min_score_of_candidates", "instruction_language_label", ""),
+    ("screen", "identifier.min_score_by_language", "instruction_language_label", ""),
+    ("screen", "identifier.siblings", "instruction_language_label", ""),
+    ("screen", "identifier.min_chars", "instruction_language_label", ""),
 )
 """Settings beside THRESHOLDS that decide by stored columns too. Stage, setting, a column that is null in a row that has
-nothing to decide by. Of an identifier's, those of one kind are not those of another."""
+nothing to decide by, SQL condition of the rows that the setting is for. Of an identifier's, those of one kind are not
+those of another."""
 
 
 def of_stage(stage: str) -> tuple[Threshold, ...]:

@@ -166,6 +166,7 @@ def run_trial(
     candidates: pa.Table,
     wanted: int,
     stages: Collection[str] | None = None,
+    counts_as_runs: bool = False,
 ) -> Trial:
     """Send documents through the stages of a recipe that have engines.
 
@@ -176,6 +177,8 @@ def run_trial(
         wanted: documents that go to the engines. All candidates go through ``clean``, as it rejects some.
         stages: names of the stages whose engines can be used; the trial ends before the first that is not among them.
             None: all.
+        counts_as_runs: whether to count of translators what the table ``runs`` has, characters, also where their
+            tokens can be counted.
 
     Raises:
         udfs.engines.EngineUnavailable: if an engine cannot be loaded on this machine.
@@ -201,7 +204,7 @@ def run_trial(
             here = _InProcess(spark, rows, schema)
             frame = stage.transform(cast("DataFrame", here), settings, resources)
             made, schema = here.judged(frame), frame.schema
-            passages, unit = _passages(stage, settings, resources, rows, made, here.seconds)
+            passages, unit = _passages(stage, settings, resources, rows, made, here.seconds, counts_as_runs)
             is_alive = pc.equal(pc.list_value_length(made["rejected_for"]), 0)
             alive = made.filter(is_alive)
             found.append(
@@ -323,7 +326,13 @@ def _note(documents: dict[str, TrialDocument], made: pa.Table, stage: str, passa
 
 
 def _passages(
-    stage: Stage, settings: Any, resources: Resources, rows: pa.Table, made: pa.Table, seconds: float
+    stage: Stage,
+    settings: Any,
+    resources: Resources,
+    rows: pa.Table,
+    made: pa.Table,
+    seconds: float,
+    counts_as_runs: bool,
 ) -> tuple[dict[str, Passage], str]:
     """Return each document's way through a stage by its id, and what is counted."""
     given, answers = rows.to_pylist(), made.to_pylist()
@@ -333,7 +342,7 @@ def _passages(
     has_work = [label is None or row[label] not in (None, NO_ENGINE) for row in answers]
     if stage.name == "instruct":
         asked = _prompts(settings, resources, given, asked)
-    unit, units = _units(stage.name, settings, resources, asked, answered, answers)
+    unit, units = _units(stage.name, settings, resources, asked, answered, answers, counts_as_runs)
     units = [each if works else (0, 0) for each, works in zip(units, has_work, strict=True)]
     total = sum(map(sum, units)) or 1
     return {
@@ -355,13 +364,14 @@ def _units(
     asked: Sequence[str],
     answered: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
+    counts_as_runs: bool,
 ) -> tuple[str, list[tuple[int, int]]]:
-    """Return tokens in and out by row where the engine counts them, else characters."""
+    """Return tokens in and out by row where the engine counts them, else characters; arguments as ``run_trial``."""
     if stage == "instruct":
         counts = [(row["prompt_tokens"], row["completion_tokens"]) for row in rows]
         if any(each != (None, None) for each in counts):
             return TOKENS, [(given or 0, made or 0) for given, made in counts]
-    if stage in LABEL:
+    if stage in LABEL and not counts_as_runs:
         engine = RecipeTranslator.of(settings.engine, resources)
         # The one that the stage has just used.
         devices = task_devices()

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from jobs.runtime.reasons import Reason
 from jobs.runtime.schema import DECONTAMINATE, join_columns
-from jobs.stages.base import Resources, Stage, StageSettings, flag
+from jobs.stages.base import Resources, Rule, Stage, StageSettings, flag_all
 from udfs import contamination
 from udfs.arrow import with_columns
 from udfs.contamination import Index, Match, Plan
@@ -113,6 +113,11 @@ def decontaminate(docs: DataFrame, settings: DecontaminateSettings, resources: R
         pivot=resources.pivot,
         order=schema.fieldNames(),
     )
+    return docs.mapInArrow(run, schema).transform(flag_all, rules(settings, resources))
+
+
+def rules(settings: DecontaminateSettings, _: Resources) -> list[Rule]:
+    """Return the stage's one rule; the share is stored below the limit, too."""
     note = F.format_string(
         "%.0f %% of %s, %s, in %s",
         F.col("contaminated_share") * 100,
@@ -120,8 +125,7 @@ def decontaminate(docs: DataFrame, settings: DecontaminateSettings, resources: R
         F.col("contaminated_item"),
         F.col("contaminated_side"),
     )
-    found = docs.mapInArrow(run, schema)
-    return flag(found, F.col("contaminated_set").isNotNull(), Reason.CONTAMINATED, note)
+    return [Rule(F.col("contaminated_share") >= settings.min_share, Reason.CONTAMINATED, note)]
 
 
 def _search(
@@ -188,6 +192,7 @@ STAGE = Stage(
     settings=DecontaminateSettings,
     adds=DECONTAMINATE,
     transform=decontaminate,
+    rules=rules,
     needs=("instruction_src",),
     version=contamination.VERSION,
 )

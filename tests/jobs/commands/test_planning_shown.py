@@ -74,7 +74,11 @@ def test_planned_against_actual() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (9_999, "9,999"), (12_345, "12.3k"), (4.5678e6, "4.57M"), (1.2e10, "12G")]
+    ("number", "text"),
+    [
+        *((0, "0"), (9_999, "9,999"), (9_999.6, "10k"), (12_345, "12.3k"), (999_960, "1M"), (4.5678e6, "4.57M")),
+        *((999.6e6, "1G"), (1.2e10, "12G"), (2e12, "2e+12")),
+    ],
 )
 def test_short_numbers(number: float, text: str) -> None:
     assert _short(number) == text

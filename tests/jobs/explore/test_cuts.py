@@ -98,7 +98,7 @@ def test_a_value_that_the_setting_does_not_take_is_refused(stage: str, setting: 
 def test_a_changed_setting_is_the_only_one() -> None:
     for stage in STAGES:
         for setting in recut_settings(stage):
-            if setting in (flat := flattened(settings := STAGES[stage].settings())):
+            if setting in (flat := flattened(settings := made_with(stage, {}))):
                 assert changed(settings, stage, [Change(stage, setting, flat[setting])]) == settings
     other = changed(CleanSettings(), "clean", [Change("clean", "identifier.min_score", 0.5)])
     assert other == CleanSettings(identifier={"kind": "py3langid", "min_score": 0.5})
@@ -137,8 +137,8 @@ def test_a_recipe_differs_in_what_can_be_tried_and_in_more() -> None:
 
 
 def test_every_stage_with_rules_can_be_tried_by_every_threshold_it_has() -> None:
-    listed = {each.stage for each in THRESHOLDS if each.is_recut} | {stage for stage, _, _ in SWITCHES}
+    listed = {each.stage for each in THRESHOLDS if each.is_recut} | {stage for stage, *_ in SWITCHES}
     assert listed == {name for name, stage in STAGES.items() if stage.rules is not None}
-    for stage, setting, column in SWITCHES:
+    for stage, setting, column, _ in SWITCHES:
         assert setting in recut_settings(stage)
         assert column in STAGES[stage].adds.fieldNames()

@@ -19,7 +19,7 @@ from jobs.explore.recut import Recut, Variant, missing_columns
 from jobs.runtime.conf import cleaning_lists, language_table, screening_lists, word_lists
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, DEDUP_LINES, INSTRUCT, SCREEN, TRANSLATE
+from jobs.runtime.schema import BACK_TRANSLATE, CLEAN, DECONTAMINATE, DEDUP_LINES, INSTRUCT, SCREEN, TRANSLATE
 from jobs.runtime.thresholds import of_stage
 from jobs.stages import STAGES
 from jobs.stages.base import Resources, Rule, flag_all
@@ -270,6 +270,41 @@ def test_stored_scores_of_models_decide_as_the_stage_does_with_them(spark: Any, 
         assert_as_a_run(docs, stage, before, resources, values, run)
 
 
+def test_a_share_found_of_an_evaluation_set_decides_at_the_limit_too(spark: Any, resources: Resources) -> None:
+    """The stage stores the greatest share below its limit, too, and rejects a row with the limit itself."""
+    before = made_with("decontaminate", {"min_share": 0.5, "ngram.words": 8})
+    shares = {"none": 0.0, "less": 0.4, "half": 0.5, "more": 0.7, "older": None}
+    docs = documents(
+        spark, [{"doc_id": name, "contaminated_share": share} for name, share in shares.items()], DECONTAMINATE
+    )
+
+    def run(rows: DataFrame, settings: Any) -> DataFrame:
+        return flag_all(rows, STAGES["decontaminate"].rules(settings, resources))
+
+    assert_as_a_run(docs, "decontaminate", before, resources, [("min_share", 0.4), ("min_share", 0.7)], run)
+    table = stored(run(docs, before))
+    lower, higher = recut("decontaminate", before, resources, [("min_share", 0.4), ("min_share", 0.6)]).changes(
+        table, 1, seed=0
+    )
+    assert (lower.lost, higher.gained, higher.missing) == (1, 1, {"min_share": 1})
+    (line,) = overview(table, "decontaminate", {"min_share": 0.5}, cleaning_lists())
+    assert (line.beyond, line.missing) == (2, 1)
+
+
+def test_pairs_of_a_source_lack_no_score_of_rules_for_instructions_of_ours(spark: Any, resources: Resources) -> None:
+    rows = [
+        {"doc_id": "ours", "instruction_chars": 9, "format_problems": [], "refusal_share": 0.0},
+        {"doc_id": "older", "format_problems": None},
+        {"doc_id": "given", "format_problems": None, "instruction": "q"},
+    ]
+    table = documents(spark, rows, CLEAN, TRANSLATE, INSTRUCT, BACK_TRANSLATE, SCREEN)
+    values = {"max_refusal_share": 0.1, "drop_task_requests": False, "refused_formats": []}
+    changes = recut("screen", ScreenSettings(), resources, list(values.items())).changes(table, 0, seed=0)
+    assert [each.missing for each in changes] == [{name: 1} for name in values]
+    lines = {line.setting: line for line in overview(table, "screen", {}, cleaning_lists())}
+    assert (lines["max_refusal_share"].rows, lines["max_refusal_share"].missing) == (1, 1)
+
+
 def test_rows_are_counted_by_what_happens_to_them(spark: Any, resources: Resources) -> None:
     both = ["screen.untranslated", "screen.hate"]
     rows = [
@@ -389,6 +424,21 @@ def test_a_lake_made_again_with_the_written_recipe_is_as_was_said(
     assert "asks for nothing" in refused(capsys, "--lake", copy, "--recipe", file)
     code, out, _ = command(capsys, "--lake", finished.path, "--recipe", file, "--json")
     assert json.loads(out)["cuts"] == said["cuts"]
+
+
+def test_a_stale_table_of_a_stage_that_is_no_more_is_not_in_the_way(
+    spark: Any, finished: Any, tmp_path: Any, capsys: Any
+) -> None:
+    copy = tmp_path / "lake"
+    shutil.copytree(finished.path, copy)
+    gone = "decontaminate"
+    settings = {"recipe": finished.lake.properties("clean")["recipe"], "settings": "{}", "upstream": "dedup_outputs"}
+    Lake(spark, str(copy)).ensure(gone, STAGES[gone].adds, settings, partition_by=())
+    code, out, _ = command(capsys, "--lake", copy, "--set", "clean.min_chars=400", "--json")
+    assert code == 0
+    (price,) = json.loads(out)["costs"]
+    assert gone not in price["stages"]
+    assert (price["stages"][0], price["stages"][-1]) == ("clean", "pairs")
 
 
 def test_what_is_printed_of_several(finished: Any, capsys: Any) -> None:

@@ -50,6 +50,20 @@ def test_it_names_a_file_from_where_it_is(tmp_path: Path, monkeypatch: pytest.Mo
         assert loaded.settings("clean").identifier.min_score == 0.8
 
 
+def test_a_map_that_cannot_be_written_as_it_was_looked_at_is_refused(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    identifier = "{kind: glotlid, model: m.bin, min_score_by_language: {yor_Latn: 0.3}}"
+    base.write_text(f"extends: demo\nstages: {{clean: {{identifier: {identifier}}}}}\n")
+    setting = "identifier.min_score_by_language"
+    new = tmp_path / "new.yaml"
+    with pytest.raises(BackpromptError, match=r"clean would differ in identifier\.min_score_by_language from"):
+        write_recipe(new, str(base), Cut((Change("clean", setting, {"fra_Latn": 0.4}),)))
+    assert not new.exists()
+    wanted = {"fra_Latn": 0.4, "yor_Latn": 0.3}
+    write_recipe(new, str(base), Cut((Change("clean", setting, wanted),)))
+    assert dict(load_recipe(str(new)).settings("clean").identifier.min_score_by_language) == wanted
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("mine")

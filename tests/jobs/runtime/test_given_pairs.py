@@ -31,7 +31,7 @@ class Written:
 def work(spark, rows, transform):
     stage = replace(STAGES["clean"], transform=transform)
     docs = documents(spark, rows)
-    _, pairs = count_incoming(docs)
+    everything, without_instruction = count_incoming(docs)
     return Work(
         Written(),
         stage,
@@ -42,8 +42,8 @@ def work(spark, rows, transform):
         docs,
         rows_per_file=10,
         failures=None,
-        holds_pairs=pairs > 0,
-        holds_documents=pairs < len(rows),
+        holds_pairs=everything != without_instruction,
+        holds_documents=bool(without_instruction),
     )
 
 

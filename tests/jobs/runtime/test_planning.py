@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +22,11 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.pipeline import Options, Outcome, run
 from jobs.runtime.planning import Planned, PlanOptions, make_plan
-from jobs.runtime.recipe import LoadedRecipe, load_recipe
+from jobs.runtime.recipe import LoadedRecipe, load_recipe, parse_recipe
+from jobs.runtime.spending import known_costs
 from tests.conftest import ROOT, Recorder
+from tests.udfs.conftest import PROGRAM
+from tests.udfs.test_contamination import sentences
 
 RECIPE = """
 name: planned
@@ -143,10 +152,40 @@ class TestPlan:
         assert entered["translate"] == tuple(there)
         assert entered["dedup"] == (None, None)
 
-    def test_a_lake_that_holds_all_has_nothing_to_come(self, spark: SparkSession, made: Any) -> None:
+    def test_where_nothing_comes_no_engine_is_tried_and_nothing_saved(
+        self, made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         recipe, lake, _, _ = made
-        planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
-        assert planned.plan.stages == ()
+
+        def tried(*_: object) -> None:
+            raise AssertionError("engines were tried")
+
+        monkeypatch.setattr(planning, "run_trial", tried)
+        before = lake.read(planning.TABLE).count()
+        assert main(["plan", recipe.recipe.path, "--lake", lake.location, "--save"]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert "a run has nothing to do. Nothing was written." in text
+        assert lake.read(planning.TABLE).count() == before
+
+    def test_a_lake_of_other_settings_is_refused_and_a_rebuild_planned(self, spark: SparkSession, made: Any) -> None:
+        recipe, lake, _, _ = made
+        path = Path(recipe.recipe.path)
+        text = path.read_text(encoding="utf-8")
+        stricter = path.with_name("stricter.yaml")
+        stricter.write_text(text.replace("min_chars: 20", "min_chars: 30"), encoding="utf-8")
+        changed = load_recipe(str(stricter))
+        with pytest.raises(BackpromptError, match="Add --rebuild clean"):
+            make_plan(spark, changed, lake, PlanOptions(trial=0))
+        found = stages(make_plan(spark, changed, lake, PlanOptions(trial=0, rebuild="clean")))
+        assert "documents" not in found
+        assert found["clean"].documents.value == pytest.approx(50)
+        anew = stages(make_plan(spark, changed, lake, PlanOptions(trial=0, rebuild="documents")))
+        assert anew["documents"].documents.value == pytest.approx(50)
+        stricter.write_text(text.replace("name: planned", "name: another"), encoding="utf-8")
+        with pytest.raises(BackpromptError, match=r"tables of recipe planned, not of another"):
+            make_plan(spark, load_recipe(str(stricter)), lake, PlanOptions(trial=0))
+        with pytest.raises(BackpromptError, match="--rebuild nowhere: the recipe has the stages documents, clean"):
+            make_plan(spark, changed, lake, PlanOptions(rebuild="nowhere"))
 
     def test_rows_are_saved_as_they_were_planned(self, made: Any) -> None:
         _, lake, planned, _ = made
@@ -159,6 +198,37 @@ class TestPlan:
         assert sum(row["units_in"] for row in translate) == pytest.approx(stages(planned)["translate"].units_in.value)
         assert {row["currency"] for row in translate} == {"EUR"}
         assert {row["unit"] for row in translate} == {"characters"}
+
+    def test_costs_are_known_of_the_same_stage_alone(self, spark: SparkSession, made: Any, tmp_path: Path) -> None:
+        recipe, lake, planned, _ = made
+        path = tmp_path / "other.yaml"
+        text = Path(recipe.recipe.path).read_text(encoding="utf-8")
+        path.write_text(text.replace("min_chars: 20", "min_chars: 30"), encoding="utf-8")
+        other = load_recipe(str(path))
+        plans = Lake(spark, str(tmp_path / "plans"))
+        planning.save(plans, planned)
+        blind = replace(planned.plan, rows=tuple(replace(each, units_in=None) for each in planned.plan.rows))
+        later = planned.created_at + timedelta(hours=1)
+        planning.save(plans, replace(planned, plan=blind, plan_id="blind", created_at=later))
+        for each in (lake, plans):
+            known = known_costs(each, recipe)
+            assert known.keys() == {"translate"}
+            # The engine reads titles, too.
+            assert known["translate"].rates("metered")["spa_Latn"] == pytest.approx(0.00105, rel=0.05)
+            assert known_costs(each, other) == {}
+        # Batches of another language leave what was planned of this one.
+        batch = ledger.BatchId(recipe.name, "translate", recipe.fingerprint("translate"), 0, 0)
+        runs = ledger.Ledger(plans, "earlier")
+        runs.ensure()
+        for language, read in (("eng_Latn", 0), ("cat_Latn", 150)):
+            done = ledger.Tally(alive=1, characters_read=read, characters_written=read)
+            runs.record({language: done}, {language: (1, 100)}, batch, planned.created_at)
+            batch = replace(batch, batch_id=1)
+            known = known_costs(plans, recipe)
+            assert known["translate"].rates("metered")["spa_Latn"] == pytest.approx(0.00105, rel=0.05)
+        assert known["translate"].rates("metered")["cat_Latn"] == pytest.approx(0.0015)
+        with pytest.raises(BackpromptError, match=r"Plan blind .* is of recipe planned, not of another"):
+            comparison.compare_lake(plans, recipe="another")
 
     def test_without_a_trial_documents_are_planned_all_the_same(self, spark: SparkSession, made: Any) -> None:
         recipe, _, _, _ = made
@@ -203,9 +273,73 @@ class TestBadInput:
         with pytest.raises(BackpromptError, match=r"hold no documents: .*corpus"):
             make_plan(spark, recipe, lake, PlanOptions())
 
+    @pytest.mark.parametrize("small_bytes", [corpora._SMALL_BYTES, 0])
+    def test_what_can_be_read_of_damaged_files_is_planned(
+        self, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int
+    ) -> None:
+        monkeypatch.setattr(corpora, "_SMALL_BYTES", small_bytes)
+        write_corpus(tmp_path, cat_Latn=[words(CATALAN, at) for at in range(5)])
+        (tmp_path / "corpus").rename(tmp_path / "whole")
+        write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(40)])
+        file = tmp_path / "corpus" / "spa_Latn" / "a.jsonl"
+        packed = gzip.compress(file.read_bytes())
+        file.unlink()
+        file.with_name("a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+        path = Path(write_recipe(tmp_path).recipe.path)
+        text = path.read_text(encoding="utf-8")
+        own = text[text.index("  - kind") : text.index("stages:")]
+        path.write_text(
+            text.replace("sources:\n", "sources:\n" + own.replace("own", "whole").replace("corpus", "whole"))
+        )
+        recipe, lake = load_recipe(str(path)), Lake(spark, str(tmp_path / "lake"))
+        planned = make_plan(spark, recipe, lake, PlanOptions(trial=0))
+        go(spark, recipe, lake, stages=("documents",))
+        taken = lake.read("documents").groupBy("language").count().collect()
+        by_language = {row.language: row.documents.value for row in planned.plan.languages if row.stage == "documents"}
+        assert by_language == {row["language"]: row["count"] for row in taken}
+        assert 0 < by_language["spa_Latn"] < 40
+
     def test_there_is_no_plan_to_compare_with(self, spark: SparkSession, tmp_path: Path) -> None:
         with pytest.raises(BackpromptError, match=r"holds no plan\. 'backprompt plan RECIPE"):
             comparison.compare_lake(Lake(spark, str(tmp_path)))
+
+
+SHARED = """
+name: shared
+max_documents_per_language: 23000
+sources:
+  - {kind: jsonl, name: wiki, path: a, license: x, language: spa_Latn, weight: 3}
+  - {kind: jsonl, name: web, path: b, license: x, language: spa_Latn, weight: 2, max_documents: {spa_Latn: 1000000}}
+  - {kind: oasst, name: given, path: c, license: x}
+stages: {clean: , dedup: , translate: {engine: {kind: apertium}}, instruct: , back_translate: , screen: , group: ,
+  pairs: }
+"""
+
+
+class TestLimits:
+    def limited(self, **counts: tuple[float, float]) -> dict[str, tuple[float, float]]:
+        """Documents and characters that come, of sources with so many documents and so many that the lake lacks."""
+        counted = {
+            (name, "spa_Latn"): planning._Count(10, 100.0, documents, new, new * 100, new, new * 100)
+            for name, (documents, new) in counts.items()
+        }
+        found = planning._limited(parse_recipe(SHARED, "shared.yaml"), counted)
+        new = {name: found[name, "spa_Latn"] for name in counts}
+        return {name: (round(each.new, 1), round(each.new_characters)) for name, each in new.items()}
+
+    def test_sources_share_one_by_weight_as_in_a_run(self) -> None:
+        found = self.limited(wiki=(20_000, 20_000), web=(4e6, 4e6), given=(9e6, 9e6))
+        assert found == {"wiki": (13_800, 1_380_000), "web": (9_200, 920_000), "given": (9e6, 9e8)}
+
+    def test_what_one_lacks_the_other_gives(self) -> None:
+        found = self.limited(wiki=(500.4, 500.4), web=(4e6, 4e6))
+        assert found["wiki"][0] == 500.4
+        assert found["web"][0] == 22_499
+
+    def test_what_the_lake_holds_counts(self) -> None:
+        found = self.limited(wiki=(20_000, 6_200 + 100), web=(4e6, 4e6 - 9_200))
+        assert found["wiki"][0] == 100
+        assert found["web"] == (0, 0)
 
 
 def test_of_a_large_corpus_one_file_a_language_is_read(
@@ -224,6 +358,33 @@ def test_of_a_large_corpus_one_file_a_language_is_read(
     assert stages(planned)["documents"].documents.value == pytest.approx(25, rel=0.05)
     whole = make_plan(spark, recipe, lake, PlanOptions(trial=0, reads_all=True))
     assert stages(whole)["documents"].documents.value == 25
+    go(spark, recipe, lake, stages=("documents",))
+    # A file more, and what the lake holds of the others is not new.
+    write_corpus(tmp_path, cat_Latn=[words(CATALAN, at) for at in range(3)])
+    later = make_plan(spark, recipe, lake, PlanOptions(trial=0))
+    assert {row.language: row.documents.value for row in later.plan.languages if row.stage == "documents"} == {
+        "cat_Latn": 3
+    }
+
+
+def test_corpora_of_pairs_take_no_place_in_the_sample(spark: SparkSession, tmp_path: Path) -> None:
+    write_corpus(tmp_path, spa_Latn=[words(SPANISH, at) for at in range(30)])
+    pairs = "".join(
+        json.dumps({"instruction": f"¿Qué es {at}?", "response": words(SPANISH, 1_000 + at)}) + "\n"
+        for at in range(300)
+    )
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "a.jsonl").write_text(pairs, encoding="utf-8")
+    text = RECIPE.format(clean="", translate="", instruct="", stated="")
+    columns = "columns: {context: null, subsource: null}"
+    given = f"  - {{kind: instructions, name: given, path: given, license: x, language: spa_Latn, {columns}}}\n"
+    path = tmp_path / "planned.yaml"
+    path.write_text(text.replace("stages:", given + "stages:", 1), encoding="utf-8")
+    planned = make_plan(
+        spark, load_recipe(str(path)), Lake(spark, str(tmp_path / "lake")), PlanOptions(documents=20, trial=0)
+    )
+    assert stages(planned)["documents"].documents.value == 330
+    assert planned.sampled == 20
 
 
 def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: SparkSession, tmp_path: Path) -> None:
@@ -263,6 +424,31 @@ def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: Sp
     assert 0 < spent[second.run_id] <= one * 2.4
     assert 0 < spent[third.run_id] <= one * 5
     assert sum(spent.values()) == pytest.approx(total, rel=0.15)
+
+
+def test_tokens_are_predicted_from_a_part_of_the_documents(spark: SparkSession, tmp_path: Path) -> None:
+    """English documents of one to twelve sentences, and an engine that counts tokens; 15 % of them are tried."""
+    draw = random.Random(5)
+    english = sentences()["eng_Latn"]
+    write_corpus(tmp_path, eng_Latn=[" ".join(draw.sample(english, draw.randint(1, 12))) for _ in range(400)])
+    with subprocess.Popen([sys.executable, str(PROGRAM)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        path = Path(write_recipe(tmp_path).recipe.path)
+        engine = f"{{kind: openai, base_url: '{url}', model: tiny-instruct}}"
+        path.write_text(path.read_text(encoding="utf-8").replace("{kind: template}", engine), encoding="utf-8")
+        recipe, lake = load_recipe(str(path)), Lake(spark, str(tmp_path / "lake"))
+        planned = make_plan(spark, recipe, lake, PlanOptions(documents=60))
+        assert planned.sampled == 60
+        planning.save(lake, planned)
+        go(spark, recipe, lake)
+        server.kill()
+    (instruct,) = (each for each in comparison.compare_lake(lake).stages if each.stage == "instruct")
+    for amount in (instruct.documents, instruct.characters, instruct.tokens_in, instruct.tokens_out):
+        assert amount.error is not None
+        assert abs(amount.error) <= 0.15, instruct
+    assert instruct.tokens_in.actual is not None
+    assert instruct.tokens_in.error != 0, "it is concluded from a sample"
 
 
 @pytest.mark.slow

@@ -121,9 +121,11 @@ class TestAmount:
             parse_budget("20", recipe())
 
 
-def known(cost: float, characters: float, batches: int = 1, language: str = "spa_Latn") -> KnownCosts:
-    found = KnownCosts()
-    found.add({language: cost}, {language: characters}, batches)
+def known(
+    metered: float, characters: float, batches: int = 1, language: str = "spa_Latn", timed: float = 0.0
+) -> KnownCosts:
+    found = KnownCosts(batches=batches)
+    found.add(language, metered, timed, characters)
     return found
 
 
@@ -153,15 +155,73 @@ class TestBudget:
 
     def test_a_language_that_costs_more_is_expected_to(self) -> None:
         before = known(1.0, 1_000)
-        before.add({"tha_Thai": 9.0}, {"tha_Thai": 1_000})
+        before.add("tha_Thai", 9.0, 0.0, 1_000)
         cheap, dear, new = (before.expected({code: (1, 2_000)}) for code in ("spa_Latn", "tha_Thai", "lao_Laoo"))
         assert cheap == pytest.approx(2)
         assert dear == pytest.approx(18)
         assert new == pytest.approx(18), "one that was not seen yet is taken for the dearest"
 
-    def test_a_small_batch_is_not_expected_to_take_less_than_those_before(self) -> None:
-        assert known(8.0, 8_000, batches=4).expected({"spa_Latn": (1, 10)}) == pytest.approx(2)
-        assert known(8.0, 8_000, batches=4).expected({"spa_Latn": (9, 4_000)}) == pytest.approx(4)
+    def test_a_small_batch_is_not_expected_to_take_less_time_than_those_before(self) -> None:
+        by_the_hour = known(0.0, 8_000, batches=4, timed=8.0)
+        assert by_the_hour.expected({"spa_Latn": (1, 10)}) == pytest.approx(2)
+        assert by_the_hour.expected({"spa_Latn": (9, 4_000)}) == pytest.approx(4)
+
+    def test_what_is_charged_by_the_text_has_no_least(self) -> None:
+        assert known(8.0, 8_000, batches=4).expected({"spa_Latn": (1, 10)}) == pytest.approx(0.01)
+
+    @pytest.mark.parametrize(
+        ("language", "coming", "done"),
+        [
+            # All of it came out of the cache.
+            ("spa_Latn", 50_000, Tally(characters=50_000, characters_read=50_000, cache_hits=9, cache_misses=0)),
+            # It was in the target language already.
+            ("eng_Latn", 50_000, Tally(characters=50_000, characters_read=0, cache_hits=0, cache_misses=0)),
+            # Pairs of a source, for which nothing is asked before.
+            ("spa_Latn", 0, Tally(characters=50_000, characters_read=0)),
+        ],
+        ids=["cached", "English", "pairs"],
+    )
+    def test_a_batch_without_work_tells_nothing_of_the_next(self, language: str, coming: int, done: Tally) -> None:
+        prices = costs.prices(recipe(", rates: {price_per_million_characters: 20}"))
+        budget = MoneyBudget(5.0, "USD", prices, {"translate": known(20.0, 1e6)}, ["translate"])
+        if coming:
+            budget.check("translate", {language: (9, coming)})
+        budget.add("translate", {language: done})
+        assert budget.spent == 0
+        with pytest.raises(BudgetSpent, match="up to 250 USD"):
+            budget.check("translate", {"spa_Latn": (900, 10_000_000)})
+        if language == "eng_Latn":
+            budget.check("translate", {"eng_Latn": (900, 10_000_000)})
+
+    def test_the_time_of_a_batch_is_that_of_the_last_that_were(self) -> None:
+        planned = known(0.0, 1_000, batches=0, timed=1.0)
+        planned.start = 0.5
+        ran = KnownCosts(earlier=planned)
+        assert ran.expected({"spa_Latn": (1, 2_000)}) == pytest.approx(2.5)
+        ran.add("cat_Latn", 0.0, 3.0, 1_000)
+        ran.batches = 1
+        assert ran.expected({"spa_Latn": (1, 2_000)}) == pytest.approx(2)
+        assert ran.expected({"spa_Latn": (1, 20)}) == pytest.approx(3)
+
+    def test_the_time_that_the_cache_took_tells_nothing_of_an_engines(self) -> None:
+        prices = costs.prices(recipe(", rates: {price_per_hour: 3.6}"))
+        budget = MoneyBudget(5.0, "USD", prices, {"translate": known(0.0, 1e6, timed=4.0)}, ["translate"])
+        budget.check("translate", {"spa_Latn": (9, 1_000_000)})
+        cached = Tally(characters=1_000_000, characters_read=1_000_000, cache_hits=9, cache_misses=0, batch_seconds=10)
+        budget.add("translate", {"spa_Latn": cached})
+        assert budget.spent == pytest.approx(0.01)
+        with pytest.raises(BudgetSpent, match="up to 10 USD"):
+            budget.check("translate", {"spa_Latn": (9, 2_000_000)})
+
+    def test_characters_of_pairs_and_of_cached_texts_make_the_others_no_cheaper(self) -> None:
+        prices = costs.prices(recipe(", rates: {price_per_million_characters: 20}"))
+        budget = MoneyBudget(5.0, "USD", prices, {"translate": known(1e-9, 1e6)}, ["translate"])
+        budget.check("translate", {"spa_Latn": (1, 10_000)})
+        done = Tally(characters=90_000, characters_read=10_000, cache_hits=9, cache_misses=1)
+        budget.add("translate", {"spa_Latn": done})
+        assert budget.spent == pytest.approx(0.02)
+        with pytest.raises(BudgetSpent, match="up to 25 USD"):
+            budget.check("translate", {"spa_Latn": (90, 1_000_000)})
 
     @pytest.mark.parametrize("seed", range(20))
     def test_the_sum_stays_below_while_batches_vary(self, seed: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.runtime.recipe import flatten
 from jobs.runtime.schema import record
-from jobs.runtime.thresholds import SCORES, THRESHOLDS, Threshold, of_stage
+from jobs.runtime.thresholds import SCORES, SWITCHES, THRESHOLDS, Threshold, of_stage
 from jobs.stages import STAGES
 from udfs.settings import Settings
 
@@ -36,10 +36,21 @@ def test_a_threshold_names_what_is_there(each: Threshold) -> None:
     assert each.scale == "linear" or each.low > 0
 
 
-def test_every_number_that_bounds_a_score_of_screen_is_listed() -> None:
-    bounds = {name for name in setting_names(STAGES["screen"].settings) if name.startswith(("min_", "max_"))}
-    bounds -= {"max_files_per_batch"}
-    assert {each.setting for each in of_stage("screen")} == bounds
+NO_LIMITS = {
+    *("max_files_per_batch", "max_failure_rate", "max_driver_links", "max_looked_up", "max_ngrams"),
+    # What is looked at, and what counts as found in it.
+    *("min_repeated_line_chars", "min_documents", "min_unit_chars", "min_given_chars"),
+    *("min_words", "min_found_words", "max_items_per_ngram"),
+}
+"""Settings with a name as of a limit that bound no stored score."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_number_that_bounds_a_stored_score_is_listed(stage: str) -> None:
+    names = setting_names(STAGES[stage].settings) - NO_LIMITS
+    bounds = {name for name in names if name.rpartition(".")[2].startswith(("min_", "max_"))}
+    bounds -= {setting for name, setting, *_ in SWITCHES if name == stage}
+    assert {each.setting for each in of_stage(stage)} - {"threshold"} == bounds
 
 
 def test_scores_without_one_limit_are_columns() -> None:
