@@ -96,9 +96,11 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
     for (language, split), size in forms.sizes(rows).items():
         key = configs[language], split
         sizes[key] = sizes.get(key, Size()) + size
+    order = tables_in_order(lake)
+    # Before anything is deleted or written, as it is the last that can fail for what the lake holds.
+    stages = funnel(lake)["stages"] if lake.exists(ledger.TABLE) else ()
     target.begin()
     written = writer.write(rows, target, request.form, request.layout, configs, sizes, request.bounds)
-    order = tables_in_order(lake)
     facts = CardFacts(
         title=request.title or f"Instruction pairs of {lake.properties(LAST)['recipe']}",
         form=request.form,
@@ -110,7 +112,7 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
         sizes=sizes,
         written=written,
         book=book,
-        stages=funnel(lake)["stages"] if lake.exists(ledger.TABLE) else (),
+        stages=stages,
         recipe=lake.properties(LAST)["recipe"],
         fingerprints={name: lake.properties(name)["fingerprint"] for name in order},
         recipe_hash=hashlib.sha256(recipe.encode()).hexdigest() if recipe is not None else None,

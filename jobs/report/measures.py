@@ -198,7 +198,7 @@ def _names(counts: Iterable[Row], kind: str, shown: int | None = _NAMES_SHOWN) -
 def verbs_and_nouns(pairs: DataFrame, pivot: str, seed: int, at_most: int, parser: str | None = None) -> VerbNouns:
     """Count root verbs with their direct noun objects over English instructions; see ``udfs.verb_noun``.
 
-    Input columns: pair_id, language, instruction, instruction_language, instruction_en.
+    Input columns: pair_id, language, instruction; and, if there, instruction_language, instruction_en.
 
     Args:
         pairs: the table ``pairs``.
@@ -207,6 +207,11 @@ def verbs_and_nouns(pairs: DataFrame, pivot: str, seed: int, at_most: int, parse
         at_most: about so many instructions are looked at, those with the smallest sampling position.
         parser: name or folder of a spaCy pipeline; None: by rules.
     """
+    added = {
+        name: F.lit(None).cast("string") for name in ("instruction_language", "instruction_en")
+        if name not in pairs.columns
+    }  # fmt: skip
+    pairs = pairs.withColumns(added)
     own = F.when(F.coalesce("instruction_language", "language") == _ENGLISH, F.col("instruction"))
     english = F.coalesce(F.col("instruction_en"), own) if pivot == _ENGLISH else own
     texts = pairs.select("pair_id", english.alias("text")).where("text is not null")

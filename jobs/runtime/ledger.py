@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.lake import Lake
-from jobs.runtime.schema import RUNS
+from jobs.runtime.schema import RUNS, check_schema
 from jobs.stages.base import HOLDS_PAIR
 from jobs.stages.texts import LABEL, NO_ENGINE, READ, WRITTEN
 
@@ -319,7 +319,14 @@ def tokens_by_stage(lake: Lake) -> dict[str, tuple[int | None, int | None]]:
     return {row["stage"]: (row["prompt_tokens"], row["completion_tokens"]) for row in rows}
 
 
+def completed(runs: DataFrame) -> DataFrame:
+    """Return rows of ``runs`` with all its columns: those that an older Backprompt did not write yet are null."""
+    missing = [field for field in RUNS.fields if field.nullable and field.name not in runs.columns]
+    return runs.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing})
+
+
 def _present(lake: Lake) -> DataFrame:
-    runs = lake.read(TABLE, RUNS)
+    runs = completed(lake.read(TABLE))
+    check_schema(runs.schema, RUNS, f"table {TABLE} of {lake}")
     newest = runs.groupBy("stage").agg(F.max("generation").alias("generation"))
     return runs.join(newest, ["stage", "generation"], how="left_semi")

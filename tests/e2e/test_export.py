@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql.types import StructType
 
 pytest.importorskip("datasets")
 
@@ -17,10 +19,18 @@ import huggingface_hub as hub
 
 from jobs.__main__ import main
 from jobs.commands import export as command
+from jobs.commands.report import Options as ReportOptions
+from jobs.commands.report import gather
 from jobs.export.forms import MURI_COLUMNS
 from jobs.export.storage import LocalTarget
 from tests.jobs.export.lakes import ROWS, TALK, make_lake
 
+RUN = {
+    "run_id": "a", "recipe": "small", "stage": "documents", "fingerprint": "0", "generation": 0, "batch_id": 0,
+    "language": "cat_Latn", "rows_in": 9, "rows_alive": 9, "rows_rejected": 0, "reasons": {}, "left_out": {},
+    "characters": 90, "engines": [], "started_at": datetime(2024, 1, 1, tzinfo=UTC), "batch_seconds": 1.0,
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "cache_hits", "cache_misses")),
+}  # fmt: skip
 STRINGS = {name: datasets.Value("string") for name in MURI_COLUMNS}
 
 
@@ -286,6 +296,36 @@ def test_a_table_that_grows_meanwhile_changes_nothing(spark, tmp_path, monkeypat
 
     assert sum(pq.read_metadata(file).num_rows for file in (tmp_path / "out").rglob("*.parquet")) == 3
     assert lake.read("pairs").count() == 4
+
+
+def test_tables_of_an_older_backprompt_are_exported_and_reported(spark, tmp_path):
+    lake = make_lake(spark, tmp_path / "lake", [ROWS[0] | {"instruction_en": "Write a poem."}])
+    newer = {"runs": ("characters_read", "characters_written", "left_out"), "pairs": ("instruction_language",)}
+    rows = {"pairs": lake.read("pairs").collect(), "runs": [RUN]}
+    for table, columns in newer.items():
+        properties = lake.properties(table)
+        schema = StructType([field for field in lake.read(table).schema.fields if field.name not in columns])
+        values = [tuple(row[name] for name in schema.fieldNames()) for row in rows[table]]
+        lake.replace(table, schema, properties, partition_by=())
+        lake.append(spark.createDataFrame(values, schema), table, "old", 0)
+
+    assert run(lake, tmp_path / "out") == 0
+    assert "| documents | 9 |" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    data = gather(lake, ReportOptions(samples=1))
+    assert [(each.stage, each.rows) for each in data.efforts] == [("documents", 9)]
+    assert data.verb_nouns[0].verbs == [("write", 1, [("poem", 1)])]
+
+
+def test_nothing_is_replaced_where_the_lake_cannot_be_read(spark, tmp_path, capsys):
+    lake = make_lake(spark, tmp_path / "lake", ROWS[:1])
+    to = f"file://{tmp_path}/out"
+    assert run(lake, to) == 0
+    before = digests(tmp_path / "out")
+    lake.replace("runs", StructType(lake.read("runs").schema.fields[1:]), {}, partition_by=())
+
+    assert main(["export", "--lake", str(lake), "--to", to, "--overwrite"]) == 2
+    assert "column run_id is missing" in capsys.readouterr().err
+    assert digests(tmp_path / "out") == before
 
 
 def test_recipe_goes_with_the_export_of_a_real_run(finished, tmp_path, cache):
