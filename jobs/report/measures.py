@@ -14,8 +14,11 @@ from pyspark.sql import functions as F
 from jobs.report.data import Bins, Histogram, PairCell, Pairs, Sample, Score, VerbNouns
 from jobs.runtime.thresholds import SCORES, THRESHOLDS, Threshold
 from jobs.sources.sampling import sampling_position
+from jobs.stages import STAGES
+from jobs.stages.base import HOLDS_PAIR
+from jobs.stages.clean import limit_factors
 from udfs import verb_noun
-from udfs.cleaning.lists import ENGLISH, CleaningLists
+from udfs.cleaning.lists import CleaningLists
 
 LENGTHS: Final = {"instruction": Bins(1, 100_000, 30, "log"), "output": Bins(1, 1_000_000, 36, "log")}
 """Bins of lengths in Unicode code points: six a power of ten."""
@@ -100,17 +103,19 @@ def measure_scores(
     ]
     wanted += [(f"score:{column}", column, None, meaning) for name, column, meaning in SCORES if name == stage]
     present = set(rows.columns)
+    # Rows that hold their instruction go past these stages without being asked; an old table has none.
+    passes = HOLDS_PAIR if stage in STAGES and STAGES[stage].of_pairs and "instruction" in present else "false"
+    factors = limit_factors(settings.get("limits"), lists)
     kinds, limits = [], {}
     for kind, expression, threshold, _ in wanted:
         if not _columns(expression, threshold) <= present:
             continue
-        score = F.expr(expression).cast("double")
-        if threshold is not None and threshold.where:
-            score = F.when(F.expr(threshold.where), score)
+        asked = F.expr(f"NOT ({passes}) AND ({(threshold.where if threshold else '') or 'true'})")
+        score = F.when(asked, F.expr(expression).cast("double"))
         limits[kind] = limit = threshold.limit(settings) if threshold is not None else None
         is_kept = F.lit(True)
-        if threshold is not None and limit is not None:
-            bound = F.lit(limit) * _factor(threshold, settings, lists)
+        if threshold is not None and threshold.is_recut and limit is not None:
+            bound = F.lit(limit) * factors.get(threshold.factor, F.lit(1.0))
             is_kept = score >= bound if threshold.direction == "at_least" else score <= bound
         kinds.append(_entry(kind, bin=_bin(score, score_bins(threshold)), is_kept=F.coalesce(is_kept, F.lit(False))))
     reasons = F.transform("rejected_for", lambda reason: _entry("reason", name=reason))
@@ -130,14 +135,6 @@ def measure_scores(
 
 def _columns(expression: str, threshold: Threshold | None) -> frozenset[str]:
     return threshold.columns if threshold is not None else frozenset({expression})
-
-
-def _factor(threshold: Threshold, settings: Mapping[str, Any], lists: CleaningLists) -> Column:
-    if not threshold.factor or settings.get("limits") != "by_language":
-        return F.lit(1.0)
-    values = {language: getattr(factors, threshold.factor) for language, factors in lists.factors}
-    table = F.create_map(*(F.lit(each) for pair in sorted(values.items()) for each in pair))
-    return F.coalesce(table[F.col("language")], F.lit(getattr(ENGLISH, threshold.factor))) if values else F.lit(1.0)
 
 
 # Counting many things at once -------------------------------------------------------------------------------------

@@ -426,18 +426,20 @@ def _scores(data: ReportData) -> Iterator[Block]:
         if each.limit is None:
             note = f"{number(scored)} rows, {number(each.missing)} without. "
             note += "The recipe sets no limit." if each.threshold else "Its limit depends on the language and the text."
+        elif not each.has_sides:
+            note = f"{number(scored)} rows, {number(each.missing)} without. The line is the recipe's limit."
         else:
             assert each.threshold is not None
+            beyond = scored - each.kept
             note = (
-                f"{share(each.kept, scored)} of {number(scored)} rows within the limit, "
-                f"{share(scored - each.kept, scored)} "
+                f"{share(each.kept, scored)} of {number(scored)} rows within the limit, {share(beyond, scored)} "
                 f"beyond ({each.threshold.reason.value}); {number(each.missing)} without a score."
             )
         is_least = each.threshold is not None and each.threshold.direction == "at_least"
         yield charts.histogram(
             label, each.histogram, "score", each.limit, is_least, f"{_sentence(each.meaning)}. {note}"
         )
-        if each.threshold is not None and each.limit is not None:
+        if each.threshold is not None and each.limit is not None and each.has_sides:
             sign = "≥" if is_least else "≤"
             rows.append(
                 (label, f"{sign} {charts.brief(each.limit)}", number(each.kept), number(scored - each.kept),

@@ -99,6 +99,24 @@ def test_limits_are_those_of_the_language(spark: SparkSession) -> None:
         assert (found.kept, found.histogram.rows, reasons) == (kept, 2, {})
 
 
+def test_what_goes_past_a_stage_is_on_no_side_of_its_limits(spark: SparkSession) -> None:
+    rows = documents(
+        spark, [{"text": "x" * 30, "instruction": "given"}, {"text": "x" * 30}, {"text": "x" * 300}], CLEAN
+    )
+    scores, _ = measure_scores(rows, "clean", {"min_chars": 200}, NO_LISTS)
+    found = next(each for each in scores if each.threshold and each.threshold.setting == "min_chars")
+    assert (found.histogram.rows, found.kept, found.missing) == (2, 1, 1)
+
+
+def test_duplicates_are_on_no_side_of_their_limit(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(
+        [("cat_Latn", ["dedup.duplicate"], 0.79, None), ("cat_Latn", [], None, None)],
+        "language string, rejected_for array<string>, similarity double, instruction string",
+    )
+    ((found,), reasons) = measure_scores(rows, "dedup", {"threshold": 0.8}, NO_LISTS)
+    assert (found.limit, found.has_sides, found.histogram.rows, reasons) == (0.8, False, 1, {"dedup.duplicate": 1})
+
+
 def test_a_share_of_nothing_is_no_score(spark: SparkSession) -> None:
     rows = documents(spark, [{"text": "", "removed_chars": 0}, {"text": "x" * 30, "removed_chars": 10}], CLEAN)
     scores, _ = measure_scores(rows, "clean", {"max_removed_share": 0.2}, NO_LISTS)
