@@ -195,7 +195,7 @@ def ingestion(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, sources: Se
     return Ingest(
         spark=spark,
         recipe=LoadedRecipe(
-            recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:], recipe.folders
+            recipe.recipe.model_copy(update={"sources": tuple(sources)}), recipe.order[1:], recipe.files
         ),
         lake=lake,
         resources=Resources(language_table(), recipe.recipe.pivot, recipe.recipe.seed),

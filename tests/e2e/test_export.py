@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +24,9 @@ from jobs.commands import export as command
 from jobs.commands.report import Options as ReportOptions
 from jobs.commands.report import gather
 from jobs.export.forms import MURI_COLUMNS
-from jobs.export.storage import LocalTarget
+from jobs.export.storage import LocalTarget, UrlTarget
+from jobs.runtime.recipe import load_recipe
+from tests.conftest import ROOT
 from tests.jobs.export.lakes import ROWS, TALK, make_lake
 
 RUN = {
@@ -280,6 +284,59 @@ def test_an_address_is_written_by_spark_too(lake, tmp_path, cache):
     assert counts(datasets.load_dataset(str(tmp_path / "out"), cache_dir=cache)) == {"train": 1}
     seen = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".crc")}
     assert seen == {"out"}
+
+
+def test_an_export_to_an_address_that_was_killed_is_begun_anew_and_nobody_elses_is(
+    lake, tmp_path, cache, capsys, monkeypatch
+):
+    def killed(self, name, text):
+        raise KeyboardInterrupt
+
+    to = f"file://{tmp_path}/out"
+    arguments = ["export", "--lake", str(lake), "--to", to, "--language", "eng"]
+    with monkeypatch.context() as patch:
+        patch.setattr(UrlTarget, "write", killed)
+        assert main(arguments) == 130
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["data"]
+    assert main(arguments) == 0
+    assert counts(datasets.load_dataset(str(tmp_path / "out"), cache_dir=cache)) == {"train": 1}
+
+    (tmp_path / "mine" / "data").mkdir(parents=True)
+    (tmp_path / "mine" / "data" / "thesis.txt").write_text("precious")
+    capsys.readouterr()
+    arguments[4] = f"file://{tmp_path}/mine"
+    assert main(arguments) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "holds something that is no export" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "data" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_lake_without_pairs_is_said_whatever_else_is_asked(spark, tmp_path, capsys):
+    make_lake(spark, tmp_path / "lake", [])
+    shutil.rmtree(tmp_path / "lake" / "pairs")
+
+    arguments = ["--lake", str(tmp_path / "lake"), "--to", str(tmp_path / "out"), "--recipe", "demo"]
+    assert main(["export", *arguments]) == 2
+    assert "has no table 'pairs'" in capsys.readouterr().err
+
+
+def test_a_recipe_goes_with_what_it_extends_and_its_prompts(tmp_path):
+    """By names of their own, also where a base is called as one of the export's own files."""
+    (tmp_path / "own.yaml").write_text("extends: settings.yaml\nname: own\n")
+    (tmp_path / "settings.yaml").write_text("extends: muri\nname: base\n")
+    made = load_recipe(str(tmp_path / "own.yaml"))
+    tables = SimpleNamespace(properties=lambda _: {"recipe": "own", "fingerprint": made.fingerprint("pairs")})
+
+    found = command.recipe_files(tables, str(tmp_path / "own.yaml"))
+
+    assert list(found) == [
+        "recipe/recipe.yaml", "recipe/other-settings.yaml", "recipe/muri.yaml", "recipe/reverse_instruction.txt",
+    ]  # fmt: skip
+    assert found["recipe/recipe.yaml"] == "extends: settings.yaml\nname: own\n"
+    assert found["recipe/muri.yaml"] == (ROOT / "conf" / "muri.yaml").read_text(encoding="utf-8")
+    prompt = found["recipe/reverse_instruction.txt"]
+    assert prompt == (ROOT / "conf" / "prompts" / "reverse_instruction.txt").read_text(encoding="utf-8")
 
 
 def test_a_table_that_grows_meanwhile_changes_nothing(spark, tmp_path, monkeypatch):
