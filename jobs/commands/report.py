@@ -160,8 +160,13 @@ def _counts(*numbers: int | None) -> tuple[str, ...]:
 def _reviews(lake: Lake) -> list[Table]:
     if not lake.exists(REVIEWS_TABLE):
         return []
-    tables = summary(lake.read(REVIEWS_TABLE, REVIEWS)).tables()
-    return [Table(each.title, each.header, each.rows, " ".join(each.notes)) for each in tables]
+    found, languages = summary(lake.read(REVIEWS_TABLE, REVIEWS)), language_table()
+    shown = found.tables(lambda code: f"{languages.get(code).name} ({code})" if code in languages else code)
+    tables = [Table(each.title, each.header, each.rows, " ".join(each.notes)) for each in shown]
+    if found.unknown:
+        rows = [(name,) for name in found.unknown]
+        tables.append(Table("Left out, as this version does not know it", ("kind and criterion",), rows))
+    return tables
 
 
 def settings_of(lake: Lake, table: str) -> dict[str, Any]:
@@ -183,7 +188,7 @@ def _scores_and_rejections(
         rows = lake.read(name)
         found, reasons = measures.measure_scores(rows, name, settings_of(lake, name), cleaning_lists())
         scores += found
-        samples += measures.sample_rejections(rows, reasons, pivot, options.seed, options.samples)
+        samples += measures.sample_rejections(rows, name, reasons, pivot, options.seed, options.samples)
     return scores, samples
 
 

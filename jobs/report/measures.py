@@ -273,10 +273,11 @@ _ROW_TEXTS: Final = (
 )
 _PAIR_FACTS: Final = (
     *("source", "subsource", "split", "license", "url", "origin", "pair_id", "revision", "generator", "prompt_hash"),
-    *("translator", "back_translator", "document_language_score", "instruction_language_score"),
-    *("instruction_language_outcome", "copied_word_share", "hate_score", "translation_quality", "semantic_similarity"),
+    *("translator", "back_translator", "instruction_language_outcome", "instruction_form"),
 )
-_ROW_FACTS: Final = ("detail", "source", "url", "origin", "doc_id", "duplicate_of", "instruction_duplicate_of")
+_ROW_FACTS: Final = (
+    *("detail", "contaminated_span", "source", "url", "origin", "doc_id", "duplicate_of", "instruction_duplicate_of"),
+)
 
 
 def sample_pairs(pairs: DataFrame, counts: Mapping[str, int], pivot: str, seed: int, each: int) -> list[Sample]:
@@ -292,21 +293,32 @@ def sample_pairs(pairs: DataFrame, counts: Mapping[str, int], pivot: str, seed: 
         each: how many of a language.
     """
     grouped = pairs.withColumn("_group", F.col("language"))
-    found = _first_of_each(grouped, "pair_id", counts, _PAIR_TEXTS, _PAIR_FACTS, seed, each)
-    return [_sample(row, _PAIR_TEXTS, _PAIR_FACTS, pivot) for row in found]
+    facts = (*_PAIR_FACTS, *_score_columns())
+    found = _first_of_each(grouped, "pair_id", counts, _PAIR_TEXTS, facts, seed, each)
+    return [_sample(row, _PAIR_TEXTS, facts, pivot) for row in found]
 
 
-def sample_rejections(rows: DataFrame, counts: Mapping[str, int], pivot: str, seed: int, each: int) -> list[Sample]:
+def sample_rejections(
+    rows: DataFrame, stage: str, counts: Mapping[str, int], pivot: str, seed: int, each: int
+) -> list[Sample]:
     """Return rows of every reason that a stage's table has; one pass.
 
-    Input columns: doc_id, language, rejected_for. Others are shown if there. Arguments as ``sample_pairs``; ``counts``
-    is by reason.
+    Input columns: doc_id, language, rejected_for. Others are shown if there. ``stage`` is the table's; other arguments
+    as ``sample_pairs``, ``counts`` by reason.
     """
     if not counts:
         return []
     exploded = rows.where(F.size("rejected_for") > 0).withColumn("_group", F.explode("rejected_for"))
-    found = _first_of_each(exploded, "doc_id", counts, _ROW_TEXTS, _ROW_FACTS, seed, each)
-    return [_sample(row, _ROW_TEXTS, _ROW_FACTS, pivot) for row in found]
+    facts = (*_ROW_FACTS, *_score_columns(stage))
+    found = _first_of_each(exploded, "doc_id", counts, _ROW_TEXTS, facts, seed, each)
+    return [_sample(row, _ROW_TEXTS, facts, pivot) for row in found]
+
+
+def _score_columns(stage: str | None = None) -> list[str]:
+    """Return the columns that are scores, of a stage or of all; those that are made of several are not stored."""
+    bounded = [(each.stage, each.score) for each in THRESHOLDS if each.score.isidentifier()]
+    found = [*((name, column) for name, column, _ in SCORES), *bounded]
+    return list(dict.fromkeys(column for name, column in found if stage in (None, name)))
 
 
 def _first_of_each(

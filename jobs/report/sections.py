@@ -151,7 +151,7 @@ def sections(data: ReportData) -> Iterator[Section]:
         (
             "review", "Review by native speakers",
             "Averages and agreement of the people who rated pairs.",
-            lambda each: each.reviews, "No pair was reviewed: there is no table reviews.",
+            lambda each: each.reviews, "No pair was reviewed. 'backprompt review' serves the page for that.",
         ),
         (
             "samples", "Sample pairs",

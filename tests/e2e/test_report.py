@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from jobs.__main__ import main
 from jobs.commands.report import Options as ReportOptions
 from jobs.commands.report import gather
 from jobs.runtime.lake import Lake
-from jobs.runtime.schema import PAIRS
+from jobs.runtime.schema import PAIRS, REVIEWS, REVIEWS_TABLE
 from tests.browser import errors_of
 
 
@@ -45,15 +46,30 @@ def test_the_report_of_the_demo_opens_in_a_browser(
     page.context.close()
 
 
-def test_a_lake_without_pairs_and_runs_still_gives_a_report(
+def test_a_lake_without_pairs_and_runs_still_gives_a_report_with_what_reviewers_said(
     spark: Any, finished: SimpleNamespace, tmp_path: Path
 ) -> None:
     for name in ("documents", "clean"):
         shutil.copytree(finished.path / name, tmp_path / "lake" / name)
-    data = gather(Lake(spark, str(tmp_path / "lake")), ReportOptions(samples=1))
+    lake = Lake(spark, str(tmp_path / "lake"))
+    lake.ensure(REVIEWS_TABLE, REVIEWS, {}, partition_by=())
+    constant = {"kind": "muri", "language": "spa_Latn", "source": "wikipedia", "shown_hash": "h", "seed": 0,
+                "guideline_hash": "g", "saved_at": datetime(2024, 1, 1, tzinfo=UTC)}  # fmt: skip
+    made = [
+        {**constant, "reviewer": reviewer, "pair_id": pair, "marks": {"alignment": mark, "charm": 1}}
+        for reviewer in ("Ada", "Ben")
+        for pair, mark in (("p", 1), ("q", 2))
+    ]
+    rows = [tuple(each.get(name) for name in REVIEWS.fieldNames()) for each in made]
+    lake.append(spark.createDataFrame(rows, REVIEWS), REVIEWS_TABLE, "test", 0)
+    data = gather(lake, ReportOptions(samples=1))
     assert (data.pairs.count, data.pair_samples, data.efforts, data.clusters) == (0, [], (), {})
     assert {each.stage for each in data.scores} == {"clean"}
     assert any(each.kept for each in data.scores)
+    figures, alphas, unknown = data.reviews
+    assert figures.rows[0] == ["Spanish (spa_Latn)", "1.50", "2", "2"]
+    assert alphas.rows[0] == ["Spanish (spa_Latn)", "1.00", "2", "2"]
+    assert unknown.rows == [("muri.charm",)]
 
 
 def test_what_cannot_be_is_said(finished: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,12 +150,30 @@ def test_rejected_rows_are_shown_under_each_of_their_reasons(spark: SparkSession
         [{"rejected_for": ["clean.too_short", "clean.symbols"], "detail": "30", "title": "T"}, {"text": "alive"}],
         CLEAN,
     )
-    found = sample_rejections(rows, {"clean.too_short": 1, "clean.symbols": 1}, "eng_Latn", 0, each=2)
+    found = sample_rejections(rows, "clean", {"clean.too_short": 1, "clean.symbols": 1}, "eng_Latn", 0, each=2)
     assert [(each.group, dict(each.facts)["detail"]) for each in found] == [
         ("clean.symbols", "30"),
         ("clean.too_short", "30"),
     ]
-    assert sample_rejections(rows, {}, "eng_Latn", 0, each=2) == []
+    assert sample_rejections(rows, "clean", {}, "eng_Latn", 0, each=2) == []
+
+
+def test_samples_have_their_scores_and_the_words_that_an_evaluation_item_was_found_in(spark: SparkSession) -> None:
+    made = {"rejected_for": ["decontaminate.contaminated"], "contaminated_span": "to be or not", "hate_score": 0.25}
+    rows = spark.createDataFrame(
+        [("a", "cat_Latn", *made.values())],
+        "doc_id string, language string, rejected_for array<string>, contaminated_span string, hate_score double",
+    )
+    (reason,) = made["rejected_for"]
+    for stage, facts in (("decontaminate", {}), ("screen", {"hate_score": "0.250"})):
+        (found,) = sample_rejections(rows, stage, {reason: 1}, "eng_Latn", 0, each=1)
+        assert dict(found.facts) == {"contaminated_span": "to be or not", "doc_id": "a", **facts}
+    (found,) = sample_pairs(
+        pairs_of(spark, [{"copied_run_words": 7, "answer_share": 0.5, "instruction_form": "question"}]),
+        {"cat_Latn": 1}, "eng_Latn", 0, each=1,
+    )  # fmt: skip
+    facts = dict(found.facts)
+    assert (facts["copied_run_words"], facts["answer_share"], facts["instruction_form"]) == ("7", "0.500", "question")
 
 
 def test_verbs_and_nouns_of_english_instructions(spark: SparkSession) -> None:
