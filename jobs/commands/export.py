@@ -26,6 +26,7 @@ from jobs.runtime.accounting import tables_in_order
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import FIRST, LAST, load_recipe
+from udfs.generators.template import is_stand_in
 
 _OWN_PACKAGES: Final = ("backprompt", "pyspark")
 _SETTINGS: Final = "recipe/settings.yaml"
@@ -222,7 +223,7 @@ def _nothing_left(lake: Lake, groups: list[Group]) -> str:
         )
     listed = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
     hint = ""
-    if any(selection.is_stand_in(each.generator) for each in groups):
+    if any(is_stand_in(each.generator) for each in groups):
         hint = ". The embedded rules' instructions show the job and are not for training: --allow-stand-in exports them"
     return f"No pair of {lake} is left to export: {listed}{hint}"
 

@@ -12,12 +12,13 @@ import yaml
 from jobs.export.forms import DEFAULT, Form, Layout, Size, patterns
 from jobs.export.licenses import License, LicenseBook
 from jobs.export.names import ExportLanguage, dataset_name
-from jobs.export.selection import GIVEN, Group, is_stand_in
+from jobs.export.selection import GIVEN, Group
 from jobs.export.storage import LICENSE, TAG
 from jobs.export.writer import Written
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import meaning
 from jobs.runtime.recipe import LAST
+from udfs.generators.template import is_stand_in
 
 SPLITS: Final = ("train", "validation", "test")
 TASK: Final = "text-generation"

@@ -186,6 +186,8 @@ class ReportData:
     """By table: the report, or why there is none."""
     scores: Sequence[Score] = ()
     efforts: Sequence[Effort] = ()
+    currency: str = ""
+    """Of their cost; "" where it is not known."""
     pair_samples: Sequence[Sample] = ()
     rejection_samples: Sequence[Sample] = ()
     planned: Sequence[Table] = ()

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,14 +26,8 @@ from jobs.export.forms import MURI_COLUMNS
 from jobs.export.storage import LocalTarget, UrlTarget
 from jobs.runtime.recipe import load_recipe
 from tests.conftest import ROOT
-from tests.jobs.export.lakes import ROWS, TALK, make_lake
+from tests.jobs.export.lakes import ROWS, RUN, TALK, make_lake
 
-RUN = {
-    "run_id": "a", "recipe": "small", "stage": "documents", "fingerprint": "0", "generation": 0, "batch_id": 0,
-    "language": "cat_Latn", "rows_in": 9, "rows_alive": 9, "rows_rejected": 0, "reasons": {}, "left_out": {},
-    "characters": 90, "engines": [], "started_at": datetime(2024, 1, 1, tzinfo=UTC), "batch_seconds": 1.0,
-    **dict.fromkeys(("prompt_tokens", "completion_tokens", "cache_hits", "cache_misses")),
-}  # fmt: skip
 STRINGS = {name: datasets.Value("string") for name in MURI_COLUMNS}
 
 

@@ -14,9 +14,13 @@ from playwright.sync_api import Browser
 from jobs.__main__ import main
 from jobs.commands.report import Options as ReportOptions
 from jobs.commands.report import gather
+from jobs.report.page import render
+from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.runtime.schema import PAIRS, REVIEWS, REVIEWS_TABLE
+from jobs.runtime.schema import PAIRS, REVIEWS, REVIEWS_TABLE, RUNS
 from tests.browser import errors_of
+from tests.jobs.export.lakes import RUN, make_lake
+from tests.jobs.runtime.test_spending import recipe as priced
 
 
 def test_the_report_of_the_demo_opens_in_a_browser(
@@ -70,6 +74,24 @@ def test_a_lake_without_pairs_and_runs_still_gives_a_report_with_what_reviewers_
     assert figures.rows[0] == ["Spanish (spa_Latn)", "1.50", "2", "2"]
     assert alphas.rows[0] == ["Spanish (spa_Latn)", "1.00", "2", "2"]
     assert unknown.rows == [("muri.charm",)]
+
+
+def test_cost_is_that_of_the_tables_as_they_are_in_its_currency(spark: Any, tmp_path: Path) -> None:
+    lake = make_lake(spark, tmp_path / "lake", [])
+    recipe = priced(instruct=", rates: {price_per_million_prompt_tokens: 3, currency: EUR}")
+    batches = [
+        {**RUN, "stage": "instruct", "generation": generation, "prompt_tokens": tokens}
+        for generation, tokens in ((0, 7_000_000), (1, 2_000_000))
+    ]
+    rows = [tuple(each[name] for name in RUNS.fieldNames()) for each in (RUN, *batches)]
+    lake.append(spark.createDataFrame(rows, RUNS), "runs", "test", 0)
+
+    with pytest.raises(BackpromptError, match=r"--recipe priced.yaml is the recipe priced, and the tables .* by small"):
+        gather(lake, ReportOptions(recipe=recipe))
+    recipe.name = "small"
+    data = gather(lake, ReportOptions(samples=1, recipe=recipe))
+    assert [(each.stage, each.cost) for each in data.efforts] == [("documents", None), ("instruct", 6.0)]
+    assert "cost, EUR" in render(data)
 
 
 def test_what_cannot_be_is_said(finished: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
