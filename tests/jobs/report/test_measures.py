@@ -72,7 +72,7 @@ def test_scores_are_counted_with_their_limits_and_reasons(spark: SparkSession) -
         SCREEN,
     )
     settings = {"max_copied_word_share": 0.5, "max_hate_score": 0.5, "min_quality": None}
-    scores, reasons = measure_scores(rows, "screen", settings, NO_LISTS)
+    scores, reasons = measure_scores(rows.drop("instruction_chars"), "screen", settings, NO_LISTS)
     assert reasons == {"screen.hate": 2, "screen.untranslated": 1}
     by_name = {each.threshold.setting if each.threshold else each.name: each for each in scores}
     copied = by_name["max_copied_word_share"]
