@@ -63,7 +63,7 @@ def bars(title: str, counts: Sequence[tuple[str, float]], unit: str, note: str =
     axis, row = _names([name for name, _ in shown]), _ROW
     if kind == "reason":
         # Stage and cause on lines of their own: cut, none could be told from another.
-        axis |= {"labelLimit": 0, "labelExpr": "split(replace(datum.label, '.', '.\\n'), '\\n')"}
+        axis |= {"labelLimit": 0, "labelOffset": -7, "labelExpr": "split(replace(datum.label, '.', '.\\n'), '\\n')"}
         axis["minExtent"] = round(max(len(part) for name, _ in shown for part in name.split(".")) * _CHAR_PIXELS) + 6
         row = _ROW + 12
     names = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(**axis))

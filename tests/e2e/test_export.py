@@ -20,6 +20,7 @@ import huggingface_hub as hub
 
 from jobs.__main__ import main
 from jobs.commands import export as command
+from jobs.commands.funnel import stand_in_share
 from jobs.commands.report import Options as ReportOptions
 from jobs.commands.report import gather
 from jobs.export.forms import MURI_COLUMNS
@@ -179,6 +180,7 @@ def test_chat_form_keeps_conversations_whole(lake, tmp_path, cache):
 def test_what_is_left_out_is_printed_and_in_the_card(lake, tmp_path, capsys):
     assert run(lake, tmp_path / "out", "--language", "ara", "--min", "translation_quality=0.6", "--layout", "flat") == 0
 
+    assert stand_in_share(lake) == 2 / len(ROWS)
     said = capsys.readouterr().out
     assert said.startswith("1 pairs in 1 languages (train 1), 1 files")
     assert "left out: 22 pairs, language not asked for" in said

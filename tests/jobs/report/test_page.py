@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from jobs.report.charts import bars
-from jobs.report.data import ReportData
+from jobs.report.data import PairCell, Pairs, ReportData
 from jobs.report.page import render
 from jobs.report.sections import sections
 from jobs.runtime.conf import language_table
@@ -157,6 +157,12 @@ def test_reasons_are_not_cut() -> None:
 
 def empty(**values: Any) -> ReportData:
     return ReportData(lake="/lake", recipe="", made_at="now", seed=0, languages=language_table(), **values)
+
+
+def test_instructions_by_rules_are_counted_with_titles() -> None:
+    cells = [PairCell("web", "cat_Latn", "train", 4, 1, 1)]
+    page = render(empty(pairs=Pairs(cells=cells, generators={"openai": 2, "template-v1": 1, "title": 1})))
+    assert "50.0 % of the pairs have an instruction that a rule wrote" in page
 
 
 def test_what_is_missing_is_said_section_by_section() -> None:
