@@ -359,13 +359,11 @@ def _review_results(args: argparse.Namespace, log_file: Path | None) -> int:
 def _report(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands import report
     from jobs.explore.cuts import cuts_of, parse_set, parse_sweep
-    from jobs.runtime import costs
     from jobs.runtime.recipe import load_recipe
 
     cuts = cuts_of([parse_set(text) for text in args.set], [parse_sweep(text) for text in args.sweep])
     recipe = load_recipe(args.recipe) if args.recipe else None
-    prices = costs.prices(recipe) if recipe is not None else None
-    options = report.Options(args.samples, args.seed, args.instructions, args.parser, prices, cuts, recipe)
+    options = report.Options(args.samples, args.seed, args.instructions, args.parser, recipe, cuts)
     report.write_report(_lake(args, log_file), Path(args.output), options, console())
     return 0
 

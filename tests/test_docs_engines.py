@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from jobs.__main__ import _parser
+from jobs.arguments import parser
 from jobs.runtime.conf import language_table
 from jobs.runtime.pipeline import parse_stages
 from jobs.runtime.schema import BACK_TRANSLATE, HEALTH, INSTRUCT, SCREEN, TRANSLATE
@@ -90,7 +90,7 @@ def test_columns_are_there():
 
 
 def test_commands_are_understood():
-    given = [_parser().parse_args(shlex.split(each)[1:]) for each in commands(PAGE) if each.startswith("backprompt ")]
+    given = [parser().parse_args(shlex.split(each)[1:]) for each in commands(PAGE) if each.startswith("backprompt ")]
     assert [each.trial for each in given if hasattr(each, "trial")] == [None, 20]
     recipe = with_stages(PARTS[0])
     chosen = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import get_args
 
 import pytest
 
 from jobs.arguments import parser
-from jobs.export.forms import FORMS, MURI_COLUMNS
+from jobs.export.forms import MURI_COLUMNS, Form
 from jobs.export.licenses import known_licenses, parse_licenses
 from jobs.export.names import DATASET_NAMES
 from tests.snippets import ROOT, broken_links, commands, of_kind
@@ -35,7 +36,7 @@ def test_options_are_those_of_the_command():
 
 
 def test_forms_names_and_columns():
-    assert re.findall(r"^\| `(\w+)`.*\| (?:Parquet|JSON lines) \|", TEXT, re.MULTILINE) == list(FORMS)
+    assert re.findall(r"^\| `(\w+)`.*\| (?:Parquet|JSON lines) \|", TEXT, re.MULTILINE) == list(get_args(Form))
     assert ", ".join(f"`{name}`" for name in MURI_COLUMNS) in TEXT
     assert all(f"`{name}`" in TEXT for name in DATASET_NAMES.values())
 

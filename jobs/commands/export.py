@@ -16,18 +16,20 @@ from rich.console import Console
 
 from jobs.commands.funnel import funnel
 from jobs.export import forms, hub, licenses, names, selection, writer
-from jobs.export.card import CardFacts, card, left_out
+from jobs.export.card import CardFacts, card, left_out, license_page
 from jobs.export.forms import Form, Layout, Naming, ShardBounds, Size
 from jobs.export.licenses import LicenseBook
 from jobs.export.selection import Group, Selection
-from jobs.export.storage import CARD, open_target
+from jobs.export.storage import CARD, LICENSE, open_target
 from jobs.runtime import ledger
 from jobs.runtime.accounting import tables_in_order
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
 from jobs.runtime.recipe import FIRST, LAST, load_recipe
+from udfs.generators.template import is_stand_in
 
 _OWN_PACKAGES: Final = ("backprompt", "pyspark")
+_SETTINGS: Final = "recipe/settings.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +81,28 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
     """
     book = _book(request)
     api = hub.open_hub(request.push, request.to) if request.push else None
-    recipe = _recipe(lake, request.recipe)
-    target = open_target(lake.spark, request.to, request.is_replaced)
-    target.check()
     # One version of the table, so that what is counted is what is written, whoever writes the lake meanwhile.
     table_version = lake.version(LAST)
+    recipe = recipe_files(lake, request.recipe)
+    target = open_target(lake.spark, request.to, request.is_replaced)
+    target.check()
     pairs, groups = _selected(lake, request, book, table_version)
     kept = [each for each in groups if each.left_out is None]
     languages = names.export_languages(
         {each.language for each in kept}, request.has_glotlid_codes, request.language_names
     )
-    kinds = names.source_kinds(json.loads(lake.properties(FIRST).get("settings", "{}")) if lake.exists(FIRST) else {})
+    kinds = names.source_kinds(_settings_of(lake, FIRST) if lake.exists(FIRST) else {})
     rows = forms.to_form(pairs, request.form, Naming(_kinds_of(kept, kinds), languages))
     configs = forms.config_names(languages, request.layout)
     sizes: dict[tuple[str, str], Size] = {}
     for (language, split), size in forms.sizes(rows).items():
         key = configs[language], split
         sizes[key] = sizes.get(key, Size()) + size
+    order = tables_in_order(lake)
+    # Before anything is deleted or written, as it is the last that can fail for what the lake holds.
+    stages = funnel(lake)["stages"] if lake.exists(ledger.TABLE) else ()
     target.begin()
     written = writer.write(rows, target, request.form, request.layout, configs, sizes, request.bounds)
-    order = tables_in_order(lake)
     facts = CardFacts(
         title=request.title or f"Instruction pairs of {lake.properties(LAST)['recipe']}",
         form=request.form,
@@ -110,16 +114,19 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
         sizes=sizes,
         written=written,
         book=book,
-        stages=funnel(lake)["stages"] if lake.exists(ledger.TABLE) else (),
+        stages=stages,
         recipe=lake.properties(LAST)["recipe"],
         fingerprints={name: lake.properties(name)["fingerprint"] for name in order},
-        recipe_hash=hashlib.sha256(recipe.encode()).hexdigest() if recipe is not None else None,
+        recipe_hashes={name: hashlib.sha256(text.encode()).hexdigest() for name, text in recipe.items()},
+        are_pairs_mended="clean" in order and _settings_of(lake, "clean").get("pairs") == "mend",
         table_version=table_version,
         versions=_versions(),
     )
-    target.write("recipe/settings.yaml", _settings(lake, order, facts.stages))
-    if recipe is not None:
-        target.write("recipe/recipe.yaml", recipe)
+    target.write(_SETTINGS, _settings(lake, order, facts.stages))
+    for name, text in recipe.items():
+        target.write(name, text)
+    if (terms := license_page(facts)) is not None:
+        target.write(LICENSE, terms)
     target.write(CARD, card(facts))
     target.finish()
     address = hub.push(api, request.push, request.to, request.is_public) if api and request.push else None
@@ -180,10 +187,14 @@ def _book(request: ExportRequest) -> LicenseBook:
     return licenses.with_models(book, request.model_licenses)
 
 
-def _recipe(lake: Lake, reference: str | None) -> str | None:
-    """Return the text of the recipe's file, which must be the one that the tables were made with."""
+def recipe_files(lake: Lake, reference: str | None) -> dict[str, str]:
+    """Return what the recipe is written in, by name in the export: its file, those that it extends, and its prompts.
+
+    Raises:
+        BackpromptError: if the tables were not made with it.
+    """
     if reference is None:
-        return None
+        return {}
     recipe = load_recipe(reference)
     own = lake.properties(LAST)
     if (recipe.name, recipe.fingerprint(LAST)) != (own["recipe"], own["fingerprint"]):
@@ -192,7 +203,16 @@ def _recipe(lake: Lake, reference: str | None) -> str | None:
             f"fingerprint {own['fingerprint']}; the file has {recipe.name}, {recipe.fingerprint(LAST)}). "
             "'backprompt run --dry-run' names the settings that differ."
         )
-    return Path(recipe.recipe.path).read_text(encoding="utf-8")
+    first, *bases = recipe.files
+    found = {"recipe/recipe.yaml": recipe.files[first]}
+    texts = [(Path(path).name, recipe.files[path]) for path in bases]
+    texts += [(f"{Path(name).stem}.txt", text) for name, text in recipe.prompts().items()]
+    for name, text in texts:
+        place = f"recipe/{name}"
+        while place in found or place == _SETTINGS:
+            place = f"recipe/other-{Path(place).name}"
+        found[place] = text
+    return found
 
 
 def _nothing_left(lake: Lake, groups: list[Group]) -> str:
@@ -203,7 +223,7 @@ def _nothing_left(lake: Lake, groups: list[Group]) -> str:
         )
     listed = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
     hint = ""
-    if any(selection.is_stand_in(each.generator) for each in groups):
+    if any(is_stand_in(each.generator) for each in groups):
         hint = ". The embedded rules' instructions show the job and are not for training: --allow-stand-in exports them"
     return f"No pair of {lake} is left to export: {listed}{hint}"
 
@@ -211,6 +231,11 @@ def _nothing_left(lake: Lake, groups: list[Group]) -> str:
 def _kinds_of(kept: list[Group], kinds: Mapping[str, str]) -> dict[str, str]:
     """Return the kinds of the sources that the export has; a source that no recipe names any more has its own name."""
     return {source: kinds.get(source, "") for source in sorted({each.source for each in kept})}
+
+
+def _settings_of(lake: Lake, table: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lake.properties(table).get("settings", "{}"))
+    return found
 
 
 def _settings(lake: Lake, order: Sequence[str], funnel_stages: Sequence[Mapping[str, Any]]) -> str:

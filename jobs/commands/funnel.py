@@ -16,6 +16,7 @@ from jobs.runtime.reasons import meaning
 from jobs.runtime.recipe import FIRST
 from jobs.runtime.schema import PAIRS
 from jobs.stages import STAGES
+from udfs.generators.template import IS_STAND_IN
 
 _LANGUAGES_SHOWN: Final = 40
 
@@ -132,5 +133,5 @@ def stand_in_share(lake: Lake) -> float:
     from pyspark.sql import functions as F
 
     rows = lake.read("pairs", PAIRS)
-    found = rows.agg(F.avg(F.col("generator").startswith("template-").cast("int"))).first()
+    found = rows.agg(F.avg(F.expr(IS_STAND_IN).cast("int"))).first()
     return float(found[0]) if found and found[0] is not None else 0.0

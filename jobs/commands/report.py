@@ -50,12 +50,10 @@ class Options:
     """English instructions whose verbs and nouns are looked for, about."""
     parser: str | None = None
     """A spaCy pipeline that looks for them too; None: by rules alone."""
-    prices: costs.Prices | None = None
-    """Of the engines of the lake's recipe, for the cost; None: it is not known."""
+    recipe: LoadedRecipe | None = None
+    """The lake's: the rates of its engines give the cost; None: it is not known."""
     cuts: tuple[Cut, ...] = ()
     """Other thresholds that are looked at."""
-    recipe: LoadedRecipe | None = None
-    """The lake's; None: it is not at hand."""
 
 
 def write_report(lake: Lake, output: Path, options: Options, out: Console) -> None:
@@ -81,11 +79,13 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
     """Return what a report shows of a lake; a table that is not there leaves its part empty.
 
     Raises:
-        BackpromptError: if the lake has no tables.
+        BackpromptError: if the lake has no tables, or ``options.recipe`` is not what made them.
     """
     order = tables_in_order(lake)
     if not order:
         raise BackpromptError(f"Lake {lake} has no table {FIRST}: nothing has been run into it yet")
+    made_with = lake.properties(order[-1]).get("recipe", "")
+    prices, currency = _money(options.recipe, made_with, lake)
 
     def note(what: str) -> None:
         if out is not None:
@@ -110,7 +110,7 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
     other_thresholds, changed_samples = _other_thresholds(lake, options, pivot, note)
     return ReportData(
         lake=str(lake),
-        recipe=lake.properties(order[-1]).get("recipe", ""),
+        recipe=made_with,
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         seed=options.seed,
         languages=language_table(),
@@ -119,8 +119,9 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
         verb_nouns=verbs,
         clusters=dict(_clusters(lake, order, options.seed, note)),
         scores=scores,
-        efforts=list(_efforts(lake, stages, options.prices)) if stages else (),
-        planned=_planned(lake, options.prices),
+        efforts=list(_efforts(lake, stages, prices)) if stages else (),
+        currency=currency,
+        planned=_planned(lake, prices),
         other_thresholds=other_thresholds,
         changed_samples=changed_samples,
         reviews=_reviews(lake),
@@ -174,8 +175,13 @@ def _counts(*numbers: int | None) -> tuple[str, ...]:
 def _reviews(lake: Lake) -> list[Table]:
     if not lake.exists(REVIEWS_TABLE):
         return []
-    tables = summary(lake.read(REVIEWS_TABLE, REVIEWS)).tables()
-    return [Table(each.title, each.header, each.rows, " ".join(each.notes)) for each in tables]
+    found, languages = summary(lake.read(REVIEWS_TABLE, REVIEWS)), language_table()
+    shown = found.tables(lambda code: f"{languages.get(code).name} ({code})" if code in languages else code)
+    tables = [Table(each.title, each.header, each.rows, " ".join(each.notes)) for each in shown]
+    if found.unknown:
+        rows = [(name,) for name in found.unknown]
+        tables.append(Table("Left out, as this version does not know it", ("kind and criterion",), rows))
+    return tables
 
 
 def settings_of(lake: Lake, table: str) -> dict[str, Any]:
@@ -197,7 +203,7 @@ def _scores_and_rejections(
         rows = lake.read(name)
         found, reasons = measures.measure_scores(rows, name, settings_of(lake, name), cleaning_lists())
         scores += found
-        samples += measures.sample_rejections(rows, reasons, pivot, options.seed, options.samples)
+        samples += measures.sample_rejections(rows, name, reasons, pivot, options.seed, options.samples)
     return scores, samples
 
 
@@ -214,10 +220,23 @@ def _clusters(
             yield name, str(error)
 
 
+def _money(recipe: LoadedRecipe | None, made_with: str, lake: Lake) -> tuple[costs.Prices | None, str]:
+    """Return the prices of a lake's recipe and their currency; "" where there are none."""
+    if recipe is None:
+        return None, ""
+    if recipe.name != made_with:
+        raise BackpromptError(
+            f"--recipe {recipe.recipe.path} is the recipe {recipe.name}, and the tables of {lake} were made by "
+            f"{made_with}: name the one that has the rates of its engines"
+        )
+    return costs.prices(recipe), costs.currency(recipe) or ""
+
+
 def _efforts(lake: Lake, stages: Sequence[Mapping[str, Any]], prices: costs.Prices | None) -> Iterator[Effort]:
     tokens = ledger.tokens_by_stage(lake)
     cost: dict[str, float] = defaultdict(float)
-    for stage, entered in comparison.batches(lake.read(ledger.TABLE)) if prices else ():
+    # Of the tables as they are, as the seconds and tokens beside them: what a rebuild threw away is not in them.
+    for stage, entered in comparison.batches(ledger.present(lake)) if prices else ():
         cost[stage] += sum(costs.spent_by_language((prices or {}).get(stage, ()), entered).values())
     for each in stages:
         name = each["stage"]

@@ -26,6 +26,7 @@ _READ: Final = (
     "generator",
     "split",
     "duplicate_of",
+    "contaminated_span",
     "rejected_for",
     "detail",
 )

@@ -66,8 +66,8 @@ def _print_pairs(out: Console, lake: Lake, recipe: LoadedRecipe) -> None:
     share = stand_in_share(lake)
     if share:
         out.print(
-            f"{share:.0%} of the pairs have an instruction that a rule wrote (generator template-*): they show the job "
-            "and are not training-grade. " + recipe.recipe.stand_in,
+            f"{share:.0%} of the pairs have an instruction that a rule wrote (generators template-* and title): they "
+            "show the job and are not training-grade. " + recipe.recipe.stand_in,
             markup=False,
             soft_wrap=True,
         )

@@ -12,13 +12,14 @@ import yaml
 from jobs.export.forms import DEFAULT, Form, Layout, Size, patterns
 from jobs.export.licenses import License, LicenseBook
 from jobs.export.names import ExportLanguage, dataset_name
-from jobs.export.selection import Group, is_stand_in
-from jobs.export.storage import TAG
+from jobs.export.selection import Group
+from jobs.export.storage import LICENSE, TAG
 from jobs.export.writer import Written
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.reasons import meaning
 from jobs.runtime.recipe import LAST
 from jobs.runtime.schema import GIVEN
+from udfs.generators.template import is_stand_in
 
 SPLITS: Final = ("train", "validation", "test")
 TASK: Final = "text-generation"
@@ -71,8 +72,10 @@ class CardFacts:
     recipe: str
     fingerprints: Mapping[str, str]
     """Of every stage's table, by stage."""
-    recipe_hash: str | None
-    """sha256 of the recipe's file, if it is in the export."""
+    recipe_hashes: Mapping[str, str]
+    """sha256 of the recipe's file, of those that it extends and of its prompts, by name; none if they are not there."""
+    are_pairs_mended: bool
+    """Whether clean worked on pairs whose source holds the instruction."""
     table_version: int
     versions: Mapping[str, str]
 
@@ -100,6 +103,12 @@ def card(facts: CardFacts) -> str:
     return f"---\n{head}---\n\n{body(facts)}"
 
 
+def license_page(facts: CardFacts) -> str | None:
+    """Return the text of LICENSE.md, which a card links whose licences the Hub does not all know; else None."""
+    known = all(facts.book.licenses[key].hub for key in license_ids(facts))
+    return None if known else _licenses(facts).removeprefix("#") + "\n"
+
+
 class _Plain(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -119,7 +128,7 @@ def metadata(facts: CardFacts) -> dict[str, Any]:
     others = [key for key in ids if facts.book.licenses[key].hub is None]
     if others:
         values["license_name"] = "-".join(re.sub(r"[^a-z0-9.]+", "-", key.lower()).strip("-") for key in others)
-        values["license_link"] = "README.md"
+        values["license_link"] = LICENSE
     creators = {GIVEN: "found"}
     values |= {
         "annotations_creators": sorted({creators.get(each.generator, "machine-generated") for each in facts.kept}),
@@ -159,6 +168,9 @@ def check_metadata(values: Mapping[str, Any]) -> None:
             problems.append(f"license {name!r} is no id of the Hub's; set `hub` of the licence, or leave it out")
         if name == OTHER and not values.get("license_name"):
             problems.append("license is other, and license_name is missing")
+    link = values.get("license_link")
+    if link and link not in ("LICENSE", LICENSE) and "://" not in link:
+        problems.append(f"license_link {link!r} is neither LICENSE, {LICENSE} nor an address")
     for config in values.get("configs") or ():
         files = config.get("data_files")
         if not files:
@@ -354,8 +366,9 @@ def _models(facts: CardFacts) -> str:
 def _making(facts: CardFacts) -> str:
     rows = [[stage, f"`{each}`"] for stage, each in facts.fingerprints.items()]
     files = "`recipe/settings.yaml` holds every setting that decided what came out"
-    if facts.recipe_hash:
-        files += f"; `recipe/recipe.yaml` is the recipe (sha256 `{facts.recipe_hash}`)"
+    if facts.recipe_hashes:
+        listed = ", ".join(f"`{name}` (sha256 `{digest}`)" for name, digest in facts.recipe_hashes.items())
+        files += f"; the recipe, with what it extends and its prompts, is {listed}"
     engines = []
     for stage in facts.stages:
         labels = [each for each in stage["engines"] if each not in (GIVEN, "none")]
@@ -411,7 +424,12 @@ def _limits(facts: CardFacts) -> str:
             "Cleaning takes out much of that, not all.",
         ]
     if any(each.generator == GIVEN for each in facts.kept):
-        limits.append("Pairs of existing collections are as their sources have them; their answers were not cleaned.")
+        mended = (
+            "keep their lines and length; their characters were mended and personal data treated as the recipe says"
+            if facts.are_pairs_mended
+            else "are as their sources have them; their answers were not cleaned"
+        )
+        limits.append(f"Pairs of existing collections {mended}.")
     limits += [
         "The language of a text is told by its source and checked by an identifier, which errs most on short texts and "
         "on close languages.",

@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -30,8 +30,6 @@ from jobs.runtime.schema import GIVEN
 
 Form = Literal["muri", "extended", "chat"]
 Layout = Literal["languages", "flat"]
-FORMS: Final = get_args(Form)
-LAYOUTS: Final = get_args(Layout)
 MURI_COLUMNS: Final = (
     "input",
     "output",

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from jobs.export.storage import CARD
+from jobs.export.storage import CARD, LICENSE
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import is_local
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 EXTRA: Final = "huggingface"
 _OURS: Final = ("data/**", "recipe/**")
-"""What an export has beside its card: an earlier export's files of these folders are taken out."""
+"""An export's folders: an earlier export's files in them are taken out."""
 
 
 def open_hub(repository: str, folder: str) -> HfApi:
@@ -57,6 +57,8 @@ def push(api: HfApi, repository: str, folder: str, is_public: bool) -> str:
     from huggingface_hub import DatasetCard
     from huggingface_hub.errors import HfHubHTTPError
 
+    # The HTTP client's own base class, under whatever name the client is installed: a closed port raises no other.
+    unreachable: type[Exception] = next(each for each in HfHubHTTPError.__mro__ if each.__name__ == "HTTPError")
     card = DatasetCard.load(Path(folder) / CARD)
     try:
         card.validate()
@@ -67,7 +69,7 @@ def push(api: HfApi, repository: str, folder: str, is_public: bool) -> str:
             repo_type="dataset",
             folder_path=folder,
             commit_message="Upload the data",
-            allow_patterns=list(_OURS),
+            allow_patterns=[*_OURS, LICENSE],
             delete_patterns=list(_OURS),
         )
         api.upload_file(
@@ -77,10 +79,10 @@ def push(api: HfApi, repository: str, folder: str, is_public: bool) -> str:
             path_in_repo=CARD,
             commit_message="Upload the card",
         )
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (unreachable, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BackpromptError(
             f"--push {repository}: {reason}. The export in {folder} is whole; to upload it: "
-            f"hf upload {repository} {folder} --repo-type dataset"
+            f"hf upload {repository} {folder} --repo-type dataset{'' if is_public else ' --private'}"
         ) from error
     return f"{api.endpoint}/datasets/{repository}"

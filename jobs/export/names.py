@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -73,18 +73,25 @@ def export_languages(codes: Iterable[str], is_glotlid: bool, names: Mapping[str,
         codes: GlotLID codes, ``arb_Arab``.
         is_glotlid: whether the export keeps these codes; else it has those of MURI-IT, ``ara``: ISO 639-3 at the level
             of macrolanguages, without scripts.
-        names: English names of languages that conf/languages.csv does not have, by code.
+        names: English names by code, for languages that conf/languages.csv does not have, or names otherwise.
 
     Raises:
-        BackpromptError: naming every language without a name.
+        BackpromptError: naming every language without a name; and for a name of a language that is not among them.
     """
     table, found, missing = language_table(), {}, []
-    for code in sorted(codes):
-        if code in names:
+    there = sorted(codes)
+    for code, name in names.items():
+        if code not in there:
+            raise BackpromptError(f"--language-name {code}: no pair has it; there are: {', '.join(there)}")
+        if not name.strip():
+            raise BackpromptError(f"--language-name {code}: write {code}=NAME")
+    for code in there:
+        if code in table:
+            known = _of_table(table, code, is_glotlid)
+            found[code] = replace(known, name=names.get(code, known.name))
+        elif code in names:
             iso = code.partition("_")[0]
             found[code] = ExportLanguage(code if is_glotlid else iso, names[code], iso)
-        elif code in table:
-            found[code] = _of_table(table, code, is_glotlid)
         else:
             missing.append(code)
     if missing:

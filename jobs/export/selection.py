@@ -15,6 +15,7 @@ from pyspark.sql.types import NumericType
 from jobs.export.licenses import LicenseBook
 from jobs.export.names import codes_of
 from jobs.runtime.errors import BackpromptError
+from udfs.generators.template import is_stand_in
 
 WRITERS: Final = ("translator", "generator", "back_translator")
 """Columns with the engines whose words are in a pair's instruction, or were what it was written from."""
@@ -67,15 +68,6 @@ class Selection:
     """Whether pairs stay whose instruction the embedded rules wrote."""
     has_whole_conversations: bool = False
     """Whether a conversation must end with the pair's output, as the chat form says it does."""
-
-
-def is_stand_in(label: str) -> bool:
-    """Say whether a generator's label is the embedded engine's.
-
-    >>> is_stand_in("template-v1:news"), is_stand_in("openai:mixtral")
-    (True, False)
-    """
-    return label.startswith("template-") or label == "title"
 
 
 def check_columns(pairs: DataFrame, where: str) -> None:

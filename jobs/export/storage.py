@@ -14,6 +14,7 @@ from jobs.runtime.lake import is_local
 from udfs.file_streams import HUB
 
 CARD: Final = "README.md"
+LICENSE: Final = "LICENSE.md"
 TAG: Final = "backprompt"
 """Tag of the cards that exports write, by which a folder is known as an export."""
 _HEAD_BYTES: Final = 1 << 20
@@ -40,7 +41,7 @@ class Target(ABC):
         Raises:
             BackpromptError: if something is there that must not be replaced.
         """
-        if not self._is_empty():
+        if not self._is_empty() and not self._is_unfinished():
             if not self._is_replaced:
                 raise BackpromptError(
                     f"--to {self.location} is there already: choose another folder, or add --overwrite"
@@ -80,6 +81,10 @@ class Target(ABC):
 
     @abstractmethod
     def _is_export(self) -> bool: ...
+
+    def _is_unfinished(self) -> bool:
+        """Say whether what is there is all of an export that was killed."""
+        return False
 
 
 def open_target(spark: SparkSession, location: str, is_replaced: bool) -> Target:
@@ -158,6 +163,8 @@ class UrlTarget(Target):
     """A URL that Spark writes, by Hadoop's file systems.
 
     Object stores cannot rename a folder in one step, so the files go to their place one by one, and the card is last.
+    The folder beside them stays from the beginning to the end: where it is, what has no card is an export that was
+    killed.
     """
 
     def __init__(self, spark: SparkSession, location: str, is_replaced: bool) -> None:
@@ -173,6 +180,7 @@ class UrlTarget(Target):
         self._fs: Any = self._root.getFileSystem(settings)
         folder, _, name = self.location.rpartition("/")
         self._beside = f"{folder}/.{name}.unfinished"
+        self._begun = f"{self._beside}/begun"
 
     @property
     def staged(self) -> str:
@@ -202,7 +210,10 @@ class UrlTarget(Target):
 
     def write(self, name: str, text: str) -> None:
         """Write a small file."""
-        stream = self._fs.create(self._path(f"{self.location}/{name}"), True)
+        self._create(f"{self.location}/{name}", text)
+
+    def _create(self, path: str, text: str) -> None:
+        stream = self._fs.create(self._path(path), True)
         try:
             stream.write(bytearray(text.encode("utf-8")))
         finally:
@@ -221,8 +232,7 @@ class UrlTarget(Target):
     def _is_export(self) -> bool:
         card = self._path(f"{self.location}/{CARD}")
         if not self._fs.exists(card):
-            # The data of an export that was killed before its card: nobody's own files are in such a folder.
-            return {each.getPath().getName() for each in self._fs.listStatus(self._root)} <= {"data", "recipe"}
+            return False
         stream = self._fs.open(card)
         try:
             head = bytes(stream.readNBytes(_HEAD_BYTES))
@@ -230,9 +240,15 @@ class UrlTarget(Target):
             stream.close()
         return _is_card(head.decode("utf-8", "replace"))
 
+    def _is_unfinished(self) -> bool:
+        names = {each.getPath().getName() for each in self._fs.listStatus(self._root)}
+        return names <= {"data", "recipe", LICENSE} and self._fs.exists(self._path(self._begun))
+
     def begin(self) -> None:
         """Delete the old export, its card first: from then on what is left of it is none."""
-        for path in (f"{self.location}/{CARD}", self.location, self._beside):
+        self._fs.delete(self._path(self._beside), True)
+        self._create(self._begun, "")
+        for path in (f"{self.location}/{CARD}", self.location):
             self._fs.delete(self._path(path), True)
 
 

@@ -60,14 +60,20 @@ def bars(title: str, counts: Sequence[tuple[str, float]], unit: str, note: str =
         return Figure(title, "", table, note)
     alt = _altair()
     data = alt.Data(values=[{"name": name, "value": value, "label": number(value)} for name, value in shown])
-    names = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(**_names([name for name, _ in shown])))
+    axis, row = _names([name for name, _ in shown]), _ROW
+    if kind == "reason":
+        # Stage and cause on lines of their own: cut, none could be told from another.
+        axis |= {"labelLimit": 0, "labelOffset": -7, "labelExpr": "split(replace(datum.label, '.', '.\\n'), '\\n')"}
+        axis["minExtent"] = round(max(len(part) for name, _ in shown for part in name.split(".")) * _CHAR_PIXELS) + 6
+        row = _ROW + 12
+    names = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(**axis))
     # Room for the number behind the longest bar.
     most = max(value for _, value in shown) * 1.28
     values = alt.X("value:Q", title=None, axis=None, scale=alt.Scale(domain=[0, most], nice=False))
     base = alt.Chart(data).encode(y=names, x=values)
     drawn = base.mark_bar(color=KEPT, cornerRadiusEnd=2)
     labels = base.mark_text(align="left", dx=4, color=_INK).encode(text="label:N")
-    return Figure(title, _svg(drawn + labels, title, _ROW * len(shown) + 8), table, note)
+    return Figure(title, _svg(drawn + labels, title, row * len(shown) + 8), table, note)
 
 
 def stacked(title: str, rows: Sequence[tuple[str, float, float]], kept: str, lost: str, note: str = "") -> Figure:

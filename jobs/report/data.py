@@ -102,11 +102,16 @@ class Score:
     """None where the recipe sets none."""
     histogram: Histogram
     kept: int
-    """Rows on the side of the limit that is kept; all where there is no limit."""
+    """Rows on the side of the limit that is kept; all where there is no limit, or it has no sides."""
     missing: int
     """Rows without the score."""
     is_missing_column: bool = False
     """Whether the table is of a version that did not store the score."""
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether the score alone tells on which side of the limit a row is: only duplicates have a similarity."""
+        return self.limit is not None and self.threshold is not None and self.threshold.is_recut
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,8 @@ class ReportData:
     """By table: the report, or why there is none."""
     scores: Sequence[Score] = ()
     efforts: Sequence[Effort] = ()
+    currency: str = ""
+    """Of their cost; "" where it is not known."""
     pair_samples: Sequence[Sample] = ()
     rejection_samples: Sequence[Sample] = ()
     planned: Sequence[Table] = ()

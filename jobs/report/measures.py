@@ -15,8 +15,11 @@ from jobs.explore.data import SampleRow
 from jobs.report.data import Bins, Histogram, PairCell, Pairs, Sample, Score, VerbNouns
 from jobs.runtime.thresholds import SCORES, THRESHOLDS, Threshold
 from jobs.sources.sampling import sampling_position
+from jobs.stages import STAGES
+from jobs.stages.base import HOLDS_PAIR
+from jobs.stages.clean import limit_factors
 from udfs import verb_noun
-from udfs.cleaning.lists import ENGLISH, CleaningLists
+from udfs.cleaning.lists import CleaningLists
 
 LENGTHS: Final = {"instruction": Bins(1, 100_000, 30, "log"), "output": Bins(1, 1_000_000, 36, "log")}
 """Bins of lengths in Unicode code points: six a power of ten."""
@@ -101,17 +104,19 @@ def measure_scores(
     ]
     wanted += [(f"score:{column}", column, None, meaning) for name, column, meaning in SCORES if name == stage]
     present = set(rows.columns)
+    # Rows that hold their instruction go past these stages without being asked; an old table has none.
+    passes = HOLDS_PAIR if stage in STAGES and STAGES[stage].of_pairs and "instruction" in present else "false"
+    factors = limit_factors(settings.get("limits"), lists)
     kinds, limits = [], {}
     for kind, expression, threshold, _ in wanted:
         if not _columns(expression, threshold) <= present:
             continue
-        score = F.expr(expression).cast("double")
-        if threshold is not None and threshold.where:
-            score = F.when(F.expr(threshold.where), score)
+        asked = F.expr(f"NOT ({passes}) AND ({(threshold.where if threshold else '') or 'true'})")
+        score = F.when(asked, F.expr(expression).cast("double"))
         limits[kind] = limit = threshold.limit(settings) if threshold is not None else None
         is_kept = F.lit(True)
-        if threshold is not None and limit is not None:
-            bound = F.lit(limit) * _factor(threshold, settings, lists)
+        if threshold is not None and threshold.is_recut and limit is not None:
+            bound = F.lit(limit) * factors.get(threshold.factor, F.lit(1.0))
             is_kept = score >= bound if threshold.direction == "at_least" else score <= bound
             is_kept &= (score != bound) | F.lit(not threshold.is_strict)
         kinds.append(_entry(kind, bin=_bin(score, score_bins(threshold)), is_kept=F.coalesce(is_kept, F.lit(False))))
@@ -132,14 +137,6 @@ def measure_scores(
 
 def _columns(expression: str, threshold: Threshold | None) -> frozenset[str]:
     return threshold.columns if threshold is not None else frozenset({expression})
-
-
-def _factor(threshold: Threshold, settings: Mapping[str, Any], lists: CleaningLists) -> Column:
-    if not threshold.factor or settings.get("limits") != "by_language":
-        return F.lit(1.0)
-    values = {language: getattr(factors, threshold.factor) for language, factors in lists.factors}
-    table = F.create_map(*(F.lit(each) for pair in sorted(values.items()) for each in pair))
-    return F.coalesce(table[F.col("language")], F.lit(getattr(ENGLISH, threshold.factor))) if values else F.lit(1.0)
 
 
 # Counting many things at once -------------------------------------------------------------------------------------
@@ -200,7 +197,7 @@ def _names(counts: Iterable[Row], kind: str, shown: int | None = _NAMES_SHOWN) -
 def verbs_and_nouns(pairs: DataFrame, pivot: str, seed: int, at_most: int, parser: str | None = None) -> VerbNouns:
     """Count root verbs with their direct noun objects over English instructions; see ``udfs.verb_noun``.
 
-    Input columns: pair_id, language, instruction, instruction_language, instruction_en.
+    Input columns: pair_id, language, instruction; and, if there, instruction_language, instruction_en.
 
     Args:
         pairs: the table ``pairs``.
@@ -209,6 +206,11 @@ def verbs_and_nouns(pairs: DataFrame, pivot: str, seed: int, at_most: int, parse
         at_most: about so many instructions are looked at, those with the smallest sampling position.
         parser: name or folder of a spaCy pipeline; None: by rules.
     """
+    added = {
+        name: F.lit(None).cast("string") for name in ("instruction_language", "instruction_en")
+        if name not in pairs.columns
+    }  # fmt: skip
+    pairs = pairs.withColumns(added)
     own = F.when(F.coalesce("instruction_language", "language") == _ENGLISH, F.col("instruction"))
     english = F.coalesce(F.col("instruction_en"), own) if pivot == _ENGLISH else own
     texts = pairs.select("pair_id", english.alias("text")).where("text is not null")
@@ -273,10 +275,11 @@ _ROW_TEXTS: Final = (
 )
 _PAIR_FACTS: Final = (
     *("source", "subsource", "split", "license", "url", "origin", "pair_id", "revision", "generator", "prompt_hash"),
-    *("translator", "back_translator", "document_language_score", "instruction_language_score"),
-    *("instruction_language_outcome", "copied_word_share", "hate_score", "translation_quality", "semantic_similarity"),
+    *("translator", "back_translator", "instruction_language_outcome", "instruction_form"),
 )
-_ROW_FACTS: Final = ("detail", "source", "url", "origin", "doc_id", "duplicate_of", "instruction_duplicate_of")
+_ROW_FACTS: Final = (
+    *("detail", "contaminated_span", "source", "url", "origin", "doc_id", "duplicate_of", "instruction_duplicate_of"),
+)
 
 
 def sample_pairs(pairs: DataFrame, counts: Mapping[str, int], pivot: str, seed: int, each: int) -> list[Sample]:
@@ -292,21 +295,32 @@ def sample_pairs(pairs: DataFrame, counts: Mapping[str, int], pivot: str, seed: 
         each: how many of a language.
     """
     grouped = pairs.withColumn("_group", F.col("language"))
-    found = _first_of_each(grouped, "pair_id", counts, _PAIR_TEXTS, _PAIR_FACTS, seed, each)
-    return [_sample(row, _PAIR_TEXTS, _PAIR_FACTS, pivot) for row in found]
+    facts = (*_PAIR_FACTS, *_score_columns())
+    found = _first_of_each(grouped, "pair_id", counts, _PAIR_TEXTS, facts, seed, each)
+    return [_sample(row, _PAIR_TEXTS, facts, pivot) for row in found]
 
 
-def sample_rejections(rows: DataFrame, counts: Mapping[str, int], pivot: str, seed: int, each: int) -> list[Sample]:
+def sample_rejections(
+    rows: DataFrame, stage: str, counts: Mapping[str, int], pivot: str, seed: int, each: int
+) -> list[Sample]:
     """Return rows of every reason that a stage's table has; one pass.
 
-    Input columns: doc_id, language, rejected_for. Others are shown if there. Arguments as ``sample_pairs``; ``counts``
-    is by reason.
+    Input columns: doc_id, language, rejected_for. Others are shown if there. ``stage`` is the table's; other arguments
+    as ``sample_pairs``, ``counts`` by reason.
     """
     if not counts:
         return []
     exploded = rows.where(F.size("rejected_for") > 0).withColumn("_group", F.explode("rejected_for"))
-    found = _first_of_each(exploded, "doc_id", counts, _ROW_TEXTS, _ROW_FACTS, seed, each)
-    return [_sample(row, _ROW_TEXTS, _ROW_FACTS, pivot) for row in found]
+    facts = (*_ROW_FACTS, *_score_columns(stage))
+    found = _first_of_each(exploded, "doc_id", counts, _ROW_TEXTS, facts, seed, each)
+    return [_sample(row, _ROW_TEXTS, facts, pivot) for row in found]
+
+
+def _score_columns(stage: str | None = None) -> list[str]:
+    """Return the columns that are scores, of a stage or of all; those that are made of several are not stored."""
+    bounded = [(each.stage, each.score) for each in THRESHOLDS if each.score.isidentifier()]
+    found = [*((name, column) for name, column, _ in SCORES), *bounded]
+    return list(dict.fromkeys(column for name, column in found if stage in (None, name)))
 
 
 def _first_of_each(

@@ -12,6 +12,7 @@ from jobs.report.charts import Figure, number, share
 from jobs.report.data import ReportData, Sample, Score, Table, VerbNouns
 from jobs.runtime.reasons import meaning
 from jobs.stages.dedup_report import DedupReport, described, headline, tables
+from udfs.generators.template import is_stand_in
 from udfs.verb_noun import AGREEMENT
 
 # Joshi et al. 2020, section 2.
@@ -88,16 +89,14 @@ def sections(data: ReportData) -> Iterator[Section]:
         ("summary", "Summary", "", _summary, ""),
         (
             "funnel", "Funnel",
-            "After every stage and for every language, rows in are alive plus rejected. A row that several "
-            "rules reject "
-            "counts under each reason.",
+            "After every stage and for every language, rows in are alive plus rejected. A row that several rules "
+            "reject counts under each reason.",
             _funnel, "The lake has no table of runs, or nothing was run into it.",
         ),
         (
             "pairs", "Pairs",
-            "Resource classes are those of Joshi et al. 2020, from 0 (no data) to 5 (most); MURI shows its "
-            "pairs by them "
-            "and by script (section 4.1, figures 2.a and 2.b).",
+            "Resource classes are those of Joshi et al. 2020, from 0 (no data) to 5 (most); MURI shows its pairs by "
+            "them and by script (section 4.1, figures 2.a and 2.b).",
             _pairs, "The lake has no pairs yet.",
         ),
         (
@@ -108,18 +107,16 @@ def sections(data: ReportData) -> Iterator[Section]:
         ),
         (
             "typology", "Word order and case marking",
-            "Order of subject, object and verb is feature 81A of WALS (Dryer 2013), case marking its "
-            "feature 49A (Iggesen "
-            "2013), as in MURI's analysis (section 4.1, figures 2.c and 2.d). A language that WALS does not "
-            "describe is "
-            "not known.",
+            "Order of subject, object and verb is feature 81A of WALS (Dryer 2013), case marking its feature 49A "
+            "(Iggesen 2013), as in MURI's analysis (section 4.1, figures 2.c and 2.d). A language that WALS does not "
+            "describe is not known.",
             _typology, "The lake has no pairs yet.",
         ),
         (
             "verbs", "Verbs and nouns of English instructions",
             "The verb at the root of an instruction's first sentence and its direct noun object, as in Indurthi et al. "
-            "(figure 4) and X-Instruction (figure 3). Instructions without such an object are not counted "
-            "among the pairs.",
+            "(figure 4) and X-Instruction (figure 3). Instructions without such an object are not counted among the "
+            "pairs.",
             _verbs, "There are no English instructions to look at.",
         ),
         (
@@ -129,10 +126,10 @@ def sections(data: ReportData) -> Iterator[Section]:
         ),
         (
             "scores", "Scores and thresholds",
-            "Every stored score over all rows of its stage's table, alive and rejected. The dashed line is "
-            "the recipe's "
-            "limit; a row beyond it was rejected for the reason that is named. Limits that depend on the language are "
-            "drawn as the recipe states them, and the shares count each row against its own.",
+            "Every stored score over the rows of its stage's table, alive and rejected, that the stage asks for it. "
+            "The dashed line is the recipe's limit; a row beyond it was rejected for the reason that is named. Limits "
+            "that depend on the language are drawn as the recipe states them, and the shares count each row against "
+            "its own.",
             _scores, "No table holds a score.",
         ),
         (
@@ -144,14 +141,14 @@ def sections(data: ReportData) -> Iterator[Section]:
         ),
         (
             "effort", "Time, tokens and cost",
-            "Seconds of all batches of a stage's present table. Tokens are those of language models; cost follows from "
-            "the rates of the recipe's engines.",
+            "Of all batches of a stage's present table. Tokens are those of language models; cost follows from the "
+            "rates of the recipe's engines. Planned against actual is of all work since the plan, rebuilds included.",
             _effort, "The lake has no table of runs.",
         ),
         (
             "review", "Review by native speakers",
             "Averages and agreement of the people who rated pairs.",
-            lambda each: each.reviews, "No pair was reviewed: there is no table reviews.",
+            lambda each: each.reviews, "No pair was reviewed. 'backprompt review' serves the page for that.",
         ),
         (
             "samples", "Sample pairs",
@@ -199,12 +196,11 @@ def _summary(data: ReportData) -> Iterator[Block]:
         items.append(("time", duration(seconds)))
     yield Facts(items)
     if pairs.generators:
-        stand_in = sum(count for name, count in pairs.generators.items() if name.startswith("template-"))
+        stand_in = sum(count for name, count in pairs.generators.items() if is_stand_in(name))
         if stand_in:
             yield Text(
-                f"{share(stand_in, pairs.count)} of the pairs have an instruction that a rule wrote "
-                f"(generator template-*): "
-                "they show the job and are not training-grade."
+                f"{share(stand_in, pairs.count)} of the pairs have an instruction that a rule wrote (generators "
+                "template-* and title): they show the job and are not training-grade."
             )
     splits = pairs.by("split")
     if splits:
@@ -368,18 +364,17 @@ def _how(each: VerbNouns) -> str:
     sampled = "all" if each.instructions >= each.of_instructions else "a seeded sample of"
     counted = (
         f"Of {sampled} {number(each.instructions)} English instructions, "
-        f"{share(each.found, each.instructions) or 'none'} "
-        f"have a verb and a noun: {number(each.distinct)} different pairs."
+        f"{share(each.found, each.instructions) or 'none'} have a verb and a noun: {number(each.distinct)} different "
+        "pairs."
     )
     if each.measure != "rules":
         return f"Parsed by spaCy's {each.measure}, as the papers parse. {counted}"
     return (
         "By rules, without a model: word forms of a dictionary and the patterns of requests and questions. On "
-        f"{AGREEMENT.instructions} instructions marked by hand it gives the marked answer for "
-        f"{AGREEMENT.same:.0%}; of the "
-        f"pairs it finds {AGREEMENT.precision:.0%} are right, of those there are it finds "
-        f"{AGREEMENT.recall:.0%}. The papers "
-        f"use parsers: compare their figures with care. {counted}"
+        f"{AGREEMENT.instructions} instructions marked by hand it gives the marked answer for {AGREEMENT.same:.0%}; of "
+        f"the pairs it finds {AGREEMENT.precision:.0%} are right ({AGREEMENT.held_out:.1%} before the last rule, which "
+        f"was added after these were looked at), of those there are it finds {AGREEMENT.recall:.0%}. The papers use "
+        f"parsers: compare their figures with care. {counted}"
     )
 
 
@@ -426,18 +421,20 @@ def _scores(data: ReportData) -> Iterator[Block]:
         if each.limit is None:
             note = f"{number(scored)} rows, {number(each.missing)} without. "
             note += "The recipe sets no limit." if each.threshold else "Its limit depends on the language and the text."
+        elif not each.has_sides:
+            note = f"{number(scored)} rows, {number(each.missing)} without. The line is the recipe's limit."
         else:
             assert each.threshold is not None
+            beyond = scored - each.kept
             note = (
-                f"{share(each.kept, scored)} of {number(scored)} rows within the limit, "
-                f"{share(scored - each.kept, scored)} "
+                f"{share(each.kept, scored)} of {number(scored)} rows within the limit, {share(beyond, scored)} "
                 f"beyond ({each.threshold.reason.value}); {number(each.missing)} without a score."
             )
         is_least = each.threshold is not None and each.threshold.direction == "at_least"
         yield charts.histogram(
             label, each.histogram, "score", each.limit, is_least, f"{_sentence(each.meaning)}. {note}"
         )
-        if each.threshold is not None and each.limit is not None:
+        if each.threshold is not None and each.limit is not None and each.has_sides:
             sign = "≥" if is_least else "<" if each.threshold.is_strict else "≤"
             rows.append(
                 (label, f"{sign} {charts.brief(each.limit)}", number(each.kept), number(scored - each.kept),
@@ -481,7 +478,8 @@ def _effort(data: ReportData) -> Iterator[Block]:
          _or_dash(each.completion_tokens), _or_dash(each.cost))
         for each in data.efforts
     ]  # fmt: skip
-    header = ("stage", "rows in", "characters", "seconds", "rows/s", "prompt tokens", "completion tokens", "cost")
+    cost = f"cost, {data.currency}" if data.currency else "cost"
+    header = ("stage", "rows in", "characters", "seconds", "rows/s", "prompt tokens", "completion tokens", cost)
     yield Table("What each stage took", header, rows)
     if data.planned:
         yield from data.planned

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Final
@@ -83,20 +83,21 @@ class Summary:
             row["alpha"][each.criterion] = each.alpha
         return list(rows.values())
 
-    def tables(self) -> list[ShownTable]:
-        """Return what a person is shown: of each kind of review its figures, and the agreement on them."""
-        rows = self.figures()
+    def tables(self, name_of: Callable[[str], str] = str) -> list[ShownTable]:
+        """Return what a person is shown: of each kind of review its figures, and the agreement on them.
+
+        Args:
+            name_of: what a language, or ``average``, is called.
+        """
+        rows = [{**row, "language": name_of(row["language"])} for row in self.figures()]
         shown = []
         for kind, compared_with in dict.fromkeys((row["kind"], row["compared_with"]) for row in rows):
             of_kind = [row for row in rows if (row["kind"], row["compared_with"]) == (kind, compared_with)]
             title = f"{kind}, compared with {compared_with}" if compared_with else kind
-            reasons = {
-                f"{each.language} {each.criterion}: {each.alpha_reason}"
-                for each in self.results
-                if (each.kind, each.compared_with) == (kind, compared_with) and each.alpha_reason
-            }
+            own = [each for each in self.results if (each.kind, each.compared_with) == (kind, compared_with)]
             shown.append(_shown(title, of_kind, "figures", ()))
-            shown.append(_shown(f"{title}: agreement (Krippendorff's alpha)", of_kind, "alpha", sorted(reasons)))
+            notes = _without_alpha(own, name_of)
+            shown.append(_shown(f"{title}: agreement (Krippendorff's alpha)", of_kind, "alpha", notes))
         return shown
 
     def as_dict(self) -> dict[str, Any]:
@@ -202,6 +203,23 @@ def _average(results: list[Result], units: Mapping[tuple[int, ...], int], review
 
 def _reason(found: Agreement, reviewers: int) -> str:
     return "not defined: one reviewer alone" if found.reason and reviewers < 2 else found.reason
+
+
+def _without_alpha(results: Sequence[Result], name_of: Callable[[str], str]) -> list[str]:
+    """Return a sentence a reason, with its languages; with criteria where a language has alpha for others."""
+    criteria = Counter(each.language for each in results)
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for each in results:
+        if each.alpha_reason:
+            found[each.alpha_reason][each.language].append(each.criterion.replace("_", " "))
+    notes = []
+    for reason, languages in sorted(found.items()):
+        listed = [
+            name_of(language) + ("" if len(names) == criteria[language] else f" ({', '.join(names)})")
+            for language, names in languages.items()
+        ]
+        notes.append(f"{reason[:1].upper()}{reason[1:]}: {', '.join(listed)}.")
+    return notes
 
 
 def _criteria(kind: Kind) -> dict[str, Criterion]:

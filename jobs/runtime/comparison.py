@@ -187,11 +187,12 @@ def batches(runs: DataFrame) -> list[tuple[str, dict[str, Tally]]]:
 
     Input columns: those of ``runs``, of which old tables may lack some.
     """
-    optional = ("characters_read", "characters_written", "cache_hits", "cache_misses")
-    runs = runs.where(F.col("batch_id") != ledger.WITHDRAWN)
-    runs = runs.withColumns({name: F.lit(None).cast("long") for name in optional if name not in runs.columns})
+    runs = ledger.completed(runs).where(F.col("batch_id") != ledger.WITHDRAWN)
     found: dict[tuple[Any, ...], dict[str, Tally]] = defaultdict(dict)
-    columns = ("rows_in", "characters", "prompt_tokens", "completion_tokens", *optional, "batch_seconds")
+    columns = (
+        *("rows_in", "characters", "prompt_tokens", "completion_tokens", "characters_read", "characters_written"),
+        *("cache_hits", "cache_misses", "batch_seconds"),
+    )
     for row in runs.select("run_id", "stage", "generation", "batch_id", "language", "started_at", *columns).collect():
         tally = Tally(**{name: row[name] for name in columns})
         found[row["started_at"], row["run_id"], row["stage"], row["generation"], row["batch_id"]][row["language"]] = (

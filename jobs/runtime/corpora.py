@@ -226,7 +226,7 @@ def ingestion(
         changes |= {"max_documents_per_language": None, "max_documents": {}}
     return Ingest(
         spark=spark,
-        recipe=LoadedRecipe(recipe.recipe.model_copy(update=changes), recipe.order[1:], recipe.folders),
+        recipe=LoadedRecipe(recipe.recipe.model_copy(update=changes), recipe.order[1:], recipe.files),
         lake=lake,
         resources=Resources(language_table(), recipe.recipe.pivot, recipe.recipe.seed),
         ledger=Ledger(lake, ""),

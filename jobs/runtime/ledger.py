@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.runtime.lake import Lake
-from jobs.runtime.schema import RUNS
+from jobs.runtime.schema import RUNS, check_schema
 from jobs.stages.base import HOLDS_PAIR
 from jobs.stages.texts import LABEL, NO_ENGINE, READ, WRITTEN
 
@@ -282,7 +282,7 @@ def withdraw(lake: Lake, stage: str, rows: DataFrame, app_id: str, run_id: str) 
 
 def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:
     """Return the funnel of a lake: stage -> language -> sums over the batches of the table's present life."""
-    runs = _present(lake)
+    runs = present(lake)
     sums = runs.groupBy("stage", "language").agg(
         *(F.sum(name).alias(name) for name in ("rows_in", "rows_alive", "rows_rejected", "characters")),
         F.sort_array(F.array_distinct(F.flatten(F.collect_list("engines")))).alias("engines"),
@@ -312,7 +312,7 @@ def tallies(lake: Lake) -> dict[str, dict[str, Tally]]:
 
 def seconds_by_stage(lake: Lake) -> dict[str, float]:
     """Return the seconds each stage worked, over the batches of its table's present life."""
-    batches = _present(lake).dropDuplicates(["stage", "batch_id"])
+    batches = present(lake).dropDuplicates(["stage", "batch_id"])
     rows = batches.groupBy("stage").agg(F.sum("batch_seconds").alias("seconds")).collect()
     return {row["stage"]: row["seconds"] for row in rows}
 
@@ -320,11 +320,19 @@ def seconds_by_stage(lake: Lake) -> dict[str, float]:
 def tokens_by_stage(lake: Lake) -> dict[str, tuple[int | None, int | None]]:
     """Return prompt and completion tokens of each stage's present table; None where no batch of it counted any."""
     sums = (F.sum(name).alias(name) for name in ("prompt_tokens", "completion_tokens"))
-    rows = _present(lake).groupBy("stage").agg(*sums).collect()
+    rows = present(lake).groupBy("stage").agg(*sums).collect()
     return {row["stage"]: (row["prompt_tokens"], row["completion_tokens"]) for row in rows}
 
 
-def _present(lake: Lake) -> DataFrame:
-    runs = lake.read(TABLE, RUNS)
+def completed(runs: DataFrame) -> DataFrame:
+    """Return rows of ``runs`` with all its columns: those that an older Backprompt did not write yet are null."""
+    missing = [field for field in RUNS.fields if field.nullable and field.name not in runs.columns]
+    return runs.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing})
+
+
+def present(lake: Lake) -> DataFrame:
+    """Return what is entered of the tables' present lives. Output columns: RUNS."""
+    runs = completed(lake.read(TABLE))
+    check_schema(runs.schema, RUNS, f"table {TABLE} of {lake}")
     newest = runs.groupBy("stage").agg(F.max("generation").alias("generation"))
     return runs.join(newest, ["stage", "generation"], how="left_semi")

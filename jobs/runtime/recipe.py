@@ -84,14 +84,14 @@ class LoadedRecipe:
     Args:
         recipe: the settings.
         order: names of the stages after ``documents``, in order.
-        folders: where prompts may lie beside recipes: the recipe's own folder, and those of recipes that it extends.
+        files: path and text of the recipe's own file and of those that it extends; prompts may lie beside each.
     """
 
-    def __init__(self, recipe: Recipe, order: Sequence[str], folders: Sequence[Path] = ()) -> None:
+    def __init__(self, recipe: Recipe, order: Sequence[str], files: Mapping[str, str] | None = None) -> None:
         self.recipe = recipe
         self.name = recipe.name
         self.order = (FIRST, *order)
-        self.folders = tuple(folders)
+        self.files = dict(files or {})
 
     def settings(self, stage: str) -> StageSettings:
         """Return the settings of a stage after ``documents``."""
@@ -168,11 +168,15 @@ class LoadedRecipe:
             word_lists=word_lists(),
             cleaning=cleaning_lists(),
             screening=screening_lists(),
-            prompts={name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)},
+            prompts=self.prompts(),
             evaluation_sets=next(
                 (read_index(each, pivot) for _, each in self.stages() if isinstance(each, DecontaminateSettings)), None
             ),
         )
+
+    def prompts(self) -> dict[str, str]:
+        """Return the texts of the stages' prompts, by the names that the recipe gives them."""
+        return {name: self.read_prompt(name) for stage, _ in self.stages() for name in self._prompts(stage.name)}
 
     def _prompts(self, stage: str) -> list[str]:
         engines = (getattr(self.settings(stage), name) for name in STAGES[stage].engines)
@@ -184,9 +188,9 @@ class LoadedRecipe:
         Raises:
             BackpromptError: if there is none of that name.
         """
-        for folder in self.folders:
-            if (folder / name).is_file():
-                return (folder / name).read_text(encoding="utf-8")
+        for file in (Path(path).parent / name for path in self.files):
+            if file.is_file():
+                return file.read_text(encoding="utf-8")
         try:
             return read_conf(f"prompts/{name.removesuffix('.txt')}.txt")
         except FileNotFoundError as error:
@@ -239,7 +243,7 @@ def parse_recipe(text: str, path: str) -> LoadedRecipe:
         sets = _resolved(decontaminate.sets, file, ("stages", "decontaminate", "sets"))
         stages = recipe.stages.model_copy(update={"decontaminate": decontaminate.model_copy(update={"sets": sets})})
         recipe = recipe.model_copy(update={"stages": stages})
-    loaded = LoadedRecipe(recipe, list(data["stages"]), [Path(each).parent for each in file.paths])
+    loaded = LoadedRecipe(recipe, list(data["stages"]), file.texts)
     _check_order(loaded, file)
     _check_names(loaded, file)
     return loaded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -31,8 +31,8 @@ class RecipeFile:
     """Its values; a mapping, if it is a recipe at all."""
     root: Any
     """Its nodes, each of which knows its file and line."""
-    paths: tuple[str, ...]
-    """Its own file, then the one that it extends, and so on."""
+    texts: Mapping[str, str]
+    """By path: its own file, then the one that it extends, and so on."""
 
     def place(self, keys: Sequence[int | str]) -> str:
         """Return ``FILE, line N`` of the last of ``keys`` that is written down."""
@@ -61,7 +61,7 @@ class RecipeFile:
         node = self.root
         for key in keys:
             node = _child(node, key)
-        return Path(self.paths[0] if node is None else node.start_mark.name).absolute().parent
+        return Path(next(iter(self.texts)) if node is None else node.start_mark.name).absolute().parent
 
 
 def find_recipe(reference: str, beside: Path = Path()) -> Path | Traversable | None:
@@ -91,9 +91,9 @@ def read_recipe_file(text: str, path: str, name_of: NameOf, stages: Sequence[str
         BackpromptError: if it is not YAML, has a key twice, extends no recipe or itself, or changes a source that is
             not there.
     """
-    root, paths = _read(text, path, _Merging(name_of, stages), ())
+    root, texts = _read(text, path, _Merging(name_of, stages), {})
     loader = yaml.SafeLoader("")
-    return RecipeFile(loader.construct_document(root), root, paths)
+    return RecipeFile(loader.construct_document(root), root, texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,12 @@ class _Merging:
     stages: Sequence[str]
 
 
-def _read(text: str, path: str, how: _Merging, below: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+def _read(text: str, path: str, how: _Merging, below: Mapping[str, str]) -> tuple[Any, Mapping[str, str]]:
     root = _compose(text, path)
-    paths = (*below, path)
+    texts = {**below, path: text}
     reference = _child(root, EXTENDS)
     if reference is None:
-        return root, paths
+        return root, texts
     place = f"{path}, line {reference.start_mark.line + 1}"
     if not isinstance(reference, yaml.ScalarNode):
         raise BackpromptError(f"{place}: {EXTENDS}: write one recipe: a file, or a name of 'backprompt recipes'")
@@ -119,12 +119,12 @@ def _read(text: str, path: str, how: _Merging, below: tuple[str, ...]) -> tuple[
             f"{place}: {EXTENDS}: there is no recipe {reference.value!r}: neither a file beside this one nor a name of "
             "'backprompt recipes'"
         )
-    if str(file) in paths:
-        raise BackpromptError(f"{place}: {EXTENDS}: {' extends '.join([*paths, str(file)])}")
-    base, all_paths = _read(file.read_text(encoding="utf-8"), str(file), how, paths)
+    if str(file) in texts:
+        raise BackpromptError(f"{place}: {EXTENDS}: {' extends '.join([*texts, str(file)])}")
+    base, all_texts = _read(file.read_text(encoding="utf-8"), str(file), how, texts)
     own = [(key, value) for key, value in root.value if key.value != EXTENDS]
     merged = _merged(base, _mapping(root, own), how, is_recipe=True)
-    return merged, all_paths
+    return merged, all_texts
 
 
 def _compose(text: str, path: str) -> Any:

@@ -28,6 +28,7 @@ from udfs import clusters, minhash
 CLUSTERS_SHOWN: Final = 20
 SHARES_SHOWN: Final = 40
 _SAMPLE_CHARS: Final = 200
+_MEASURED_CHARS: Final = 50_000  # longer texts stay where they are: of thousands of books no driver has room
 _MARGINS: Final = (0.0, 0.05, 0.1)  # below the threshold; pairs that are less alike than that are counted
 _PAIRS_AT_ONCE: Final = 256  # bounds the memory of shingle sets, which take four bytes a character
 _SIZES_NOTE: Final = (
@@ -149,7 +150,7 @@ def summarise(
     """Say what near-duplicate removal did to a table.
 
     Runs some seven Spark jobs over ``docs``, which should be a table, or persisted; one of them reads texts. The texts
-    of the sampled pairs come to the driver: where documents are as long as books, take a smaller sample.
+    of the sampled pairs come to the driver, but those of more than 50,000 characters, whose pairs are not measured.
 
     Input columns: ``key``, ``column``, duplicate_of, cluster_id, similarity; and, if there, language, source,
     rejected_for, batch_id.
@@ -293,7 +294,9 @@ def _revisions(rows: DataFrame, pairs: Iterable[Row], largest: Iterable[Row]) ->
     found: dict[str, list[Row]] = {name: [] for name in wanted}
     if wanted:
         ids = rows.sparkSession.createDataFrame([(name,) for name in wanted], "doc_id string")
-        read = rows.select("doc_id", "batch_id", "language", "source", "text")
+        whole = F.when(F.char_length("text") <= _MEASURED_CHARS, F.col("text")).alias("text")
+        beginning = F.substring("text", 1, _SAMPLE_CHARS).alias("beginning")
+        read = rows.select("doc_id", "batch_id", "language", "source", whole, beginning)
         here = read.join(F.broadcast(ids), on="doc_id", how="left_semi").collect()
         for row in sorted(here, key=lambda row: -row["batch_id"]):
             found[row["doc_id"]].append(row)
@@ -343,7 +346,7 @@ def _cluster(row: Row, revisions: Mapping[str, list[Row]]) -> Cluster:
         row = _as_of(revisions[doc_id], batch_id)
         if row is None:
             return Member(doc_id, similarity, None, None, None)
-        return Member(doc_id, similarity, row["language"], row["source"], row["text"] and row["text"][:_SAMPLE_CHARS])
+        return Member(doc_id, similarity, row["language"], row["source"], row["beginning"])
 
     # One duplicate is both the least and the most like the kept document.
     ends = dict.fromkeys(row[end] for end in ("least", "most") if row[end])

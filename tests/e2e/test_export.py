@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql.types import StructType
 
 pytest.importorskip("datasets")
 
@@ -17,9 +20,14 @@ import huggingface_hub as hub
 
 from jobs.__main__ import main
 from jobs.commands import export as command
+from jobs.commands.funnel import stand_in_share
+from jobs.commands.report import Options as ReportOptions
+from jobs.commands.report import gather
 from jobs.export.forms import MURI_COLUMNS
-from jobs.export.storage import LocalTarget
-from tests.jobs.export.lakes import ROWS, TALK, make_lake
+from jobs.export.storage import LocalTarget, UrlTarget
+from jobs.runtime.recipe import load_recipe
+from tests.conftest import ROOT
+from tests.jobs.export.lakes import ROWS, RUN, TALK, make_lake
 
 STRINGS = {name: datasets.Value("string") for name in MURI_COLUMNS}
 
@@ -172,6 +180,7 @@ def test_chat_form_keeps_conversations_whole(lake, tmp_path, cache):
 def test_what_is_left_out_is_printed_and_in_the_card(lake, tmp_path, capsys):
     assert run(lake, tmp_path / "out", "--language", "ara", "--min", "translation_quality=0.6", "--layout", "flat") == 0
 
+    assert stand_in_share(lake) == 2 / len(ROWS)
     said = capsys.readouterr().out
     assert said.startswith("1 pairs in 1 languages (train 1), 1 files")
     assert "left out: 22 pairs, language not asked for" in said
@@ -272,6 +281,59 @@ def test_an_address_is_written_by_spark_too(lake, tmp_path, cache):
     assert seen == {"out"}
 
 
+def test_an_export_to_an_address_that_was_killed_is_begun_anew_and_nobody_elses_is(
+    lake, tmp_path, cache, capsys, monkeypatch
+):
+    def killed(self, name, text):
+        raise KeyboardInterrupt
+
+    to = f"file://{tmp_path}/out"
+    arguments = ["export", "--lake", str(lake), "--to", to, "--language", "eng"]
+    with monkeypatch.context() as patch:
+        patch.setattr(UrlTarget, "write", killed)
+        assert main(arguments) == 130
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["data"]
+    assert main(arguments) == 0
+    assert counts(datasets.load_dataset(str(tmp_path / "out"), cache_dir=cache)) == {"train": 1}
+
+    (tmp_path / "mine" / "data").mkdir(parents=True)
+    (tmp_path / "mine" / "data" / "thesis.txt").write_text("precious")
+    capsys.readouterr()
+    arguments[4] = f"file://{tmp_path}/mine"
+    assert main(arguments) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "holds something that is no export" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "data" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_lake_without_pairs_is_said_whatever_else_is_asked(spark, tmp_path, capsys):
+    make_lake(spark, tmp_path / "lake", [])
+    shutil.rmtree(tmp_path / "lake" / "pairs")
+
+    arguments = ["--lake", str(tmp_path / "lake"), "--to", str(tmp_path / "out"), "--recipe", "demo"]
+    assert main(["export", *arguments]) == 2
+    assert "has no table 'pairs'" in capsys.readouterr().err
+
+
+def test_a_recipe_goes_with_what_it_extends_and_its_prompts(tmp_path):
+    """By names of their own, also where a base is called as one of the export's own files."""
+    (tmp_path / "own.yaml").write_text("extends: settings.yaml\nname: own\n")
+    (tmp_path / "settings.yaml").write_text("extends: muri\nname: base\n")
+    made = load_recipe(str(tmp_path / "own.yaml"))
+    tables = SimpleNamespace(properties=lambda _: {"recipe": "own", "fingerprint": made.fingerprint("pairs")})
+
+    found = command.recipe_files(tables, str(tmp_path / "own.yaml"))
+
+    assert list(found) == [
+        "recipe/recipe.yaml", "recipe/other-settings.yaml", "recipe/muri.yaml", "recipe/reverse_instruction.txt",
+    ]  # fmt: skip
+    assert found["recipe/recipe.yaml"] == "extends: settings.yaml\nname: own\n"
+    assert found["recipe/muri.yaml"] == (ROOT / "conf" / "muri.yaml").read_text(encoding="utf-8")
+    prompt = found["recipe/reverse_instruction.txt"]
+    assert prompt == (ROOT / "conf" / "prompts" / "reverse_instruction.txt").read_text(encoding="utf-8")
+
+
 def test_a_table_that_grows_meanwhile_changes_nothing(spark, tmp_path, monkeypatch):
     lake = make_lake(spark, tmp_path / "lake", ROWS[:3])
     counted = command.forms.sizes
@@ -286,6 +348,36 @@ def test_a_table_that_grows_meanwhile_changes_nothing(spark, tmp_path, monkeypat
 
     assert sum(pq.read_metadata(file).num_rows for file in (tmp_path / "out").rglob("*.parquet")) == 3
     assert lake.read("pairs").count() == 4
+
+
+def test_tables_of_an_older_backprompt_are_exported_and_reported(spark, tmp_path):
+    lake = make_lake(spark, tmp_path / "lake", [ROWS[0] | {"instruction_en": "Write a poem."}])
+    newer = {"runs": ("characters_read", "characters_written", "left_out"), "pairs": ("instruction_language",)}
+    rows = {"pairs": lake.read("pairs").collect(), "runs": [RUN]}
+    for table, columns in newer.items():
+        properties = lake.properties(table)
+        schema = StructType([field for field in lake.read(table).schema.fields if field.name not in columns])
+        values = [tuple(row[name] for name in schema.fieldNames()) for row in rows[table]]
+        lake.replace(table, schema, properties, partition_by=())
+        lake.append(spark.createDataFrame(values, schema), table, "old", 0)
+
+    assert run(lake, tmp_path / "out") == 0
+    assert "| documents | 9 |" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    data = gather(lake, ReportOptions(samples=1))
+    assert [(each.stage, each.rows) for each in data.efforts] == [("documents", 9)]
+    assert data.verb_nouns[0].verbs == [("write", 1, [("poem", 1)])]
+
+
+def test_nothing_is_replaced_where_the_lake_cannot_be_read(spark, tmp_path, capsys):
+    lake = make_lake(spark, tmp_path / "lake", ROWS[:1])
+    to = f"file://{tmp_path}/out"
+    assert run(lake, to) == 0
+    before = digests(tmp_path / "out")
+    lake.replace("runs", StructType(lake.read("runs").schema.fields[1:]), {}, partition_by=())
+
+    assert main(["export", "--lake", str(lake), "--to", to, "--overwrite"]) == 2
+    assert "column run_id is missing" in capsys.readouterr().err
+    assert digests(tmp_path / "out") == before
 
 
 def test_recipe_goes_with_the_export_of_a_real_run(finished, tmp_path, cache):

@@ -225,7 +225,7 @@ def flaky(recipe: Path, switch: Path, **stage: Any) -> LoadedRecipe:
     stages = loaded.recipe.stages
     instruct = stages.instruct.model_copy(update={"engine": FlakySettings(switch=str(switch)), **stage})
     changed = loaded.recipe.model_copy(update={"stages": stages.model_copy(update={"instruct": instruct})})
-    return LoadedRecipe(changed, loaded.order[1:], loaded.folders)
+    return LoadedRecipe(changed, loaded.order[1:], loaded.files)
 
 
 def test_an_engine_that_fails_stops_the_run_and_what_it_lost_comes_again_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,13 @@ from playwright.sync_api import Browser
 from jobs.__main__ import main
 from jobs.commands.report import Options as ReportOptions
 from jobs.commands.report import gather
+from jobs.report.page import render
+from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.runtime.schema import PAIRS
+from jobs.runtime.schema import PAIRS, REVIEWS, REVIEWS_TABLE, RUNS
 from tests.browser import errors_of
+from tests.jobs.export.lakes import RUN, make_lake
+from tests.jobs.runtime.test_spending import recipe as priced
 
 
 def test_the_report_of_the_demo_opens_in_a_browser(
@@ -45,15 +50,48 @@ def test_the_report_of_the_demo_opens_in_a_browser(
     page.context.close()
 
 
-def test_a_lake_without_pairs_and_runs_still_gives_a_report(
+def test_a_lake_without_pairs_and_runs_still_gives_a_report_with_what_reviewers_said(
     spark: Any, finished: SimpleNamespace, tmp_path: Path
 ) -> None:
     for name in ("documents", "clean"):
         shutil.copytree(finished.path / name, tmp_path / "lake" / name)
-    data = gather(Lake(spark, str(tmp_path / "lake")), ReportOptions(samples=1))
+    lake = Lake(spark, str(tmp_path / "lake"))
+    lake.ensure(REVIEWS_TABLE, REVIEWS, {}, partition_by=())
+    constant = {"kind": "muri", "language": "spa_Latn", "source": "wikipedia", "shown_hash": "h", "seed": 0,
+                "guideline_hash": "g", "saved_at": datetime(2024, 1, 1, tzinfo=UTC)}  # fmt: skip
+    made = [
+        {**constant, "reviewer": reviewer, "pair_id": pair, "marks": {"alignment": mark, "charm": 1}}
+        for reviewer in ("Ada", "Ben")
+        for pair, mark in (("p", 1), ("q", 2))
+    ]
+    rows = [tuple(each.get(name) for name in REVIEWS.fieldNames()) for each in made]
+    lake.append(spark.createDataFrame(rows, REVIEWS), REVIEWS_TABLE, "test", 0)
+    data = gather(lake, ReportOptions(samples=1))
     assert (data.pairs.count, data.pair_samples, data.efforts, data.clusters) == (0, [], (), {})
     assert {each.stage for each in data.scores} == {"clean"}
     assert any(each.kept for each in data.scores)
+    figures, alphas, unknown = data.reviews
+    assert figures.rows[0] == ["Spanish (spa_Latn)", "1.50", "2", "2"]
+    assert alphas.rows[0] == ["Spanish (spa_Latn)", "1.00", "2", "2"]
+    assert unknown.rows == [("muri.charm",)]
+
+
+def test_cost_is_that_of_the_tables_as_they_are_in_its_currency(spark: Any, tmp_path: Path) -> None:
+    lake = make_lake(spark, tmp_path / "lake", [])
+    recipe = priced(instruct=", rates: {price_per_million_prompt_tokens: 3, currency: EUR}")
+    batches = [
+        {**RUN, "stage": "instruct", "generation": generation, "prompt_tokens": tokens}
+        for generation, tokens in ((0, 7_000_000), (1, 2_000_000))
+    ]
+    rows = [tuple(each[name] for name in RUNS.fieldNames()) for each in (RUN, *batches)]
+    lake.append(spark.createDataFrame(rows, RUNS), "runs", "test", 0)
+
+    with pytest.raises(BackpromptError, match=r"--recipe priced.yaml is the recipe priced, and the tables .* by small"):
+        gather(lake, ReportOptions(recipe=recipe))
+    recipe.name = "small"
+    data = gather(lake, ReportOptions(samples=1, recipe=recipe))
+    assert [(each.stage, each.cost) for each in data.efforts] == [("documents", None), ("instruct", 6.0)]
+    assert "cost, EUR" in render(data)
 
 
 def test_what_cannot_be_is_said(finished: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

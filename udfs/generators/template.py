@@ -14,6 +14,7 @@ Wordings are those that Apertium brings back into the languages it was tried wit
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar, Final, Literal
@@ -25,6 +26,9 @@ from udfs.masking import quotable
 from udfs.rates import EngineSettings
 
 VERSION: Final = "template-v1"
+_STAND_IN: Final = r"template-.*|title"
+IS_STAND_IN: Final = f"generator RLIKE '^({_STAND_IN})$'"
+"""SQL condition of the rows whose instruction is this engine's."""
 
 # Languages in which Apertium 3.8.3 turns the form into something else, by the first word of the English wording:
 # French and Esperanto take an imperative for a statement ("Il écrit un texte"), and so on.
@@ -35,6 +39,15 @@ _NO_CONDITIONAL: Final = frozenset({"fra"})
 _NO_WHO: Final = frozenset({"spa", "cat", "fra"})
 
 _Wordings = tuple[tuple[str, frozenset[str]], ...]
+
+
+def is_stand_in(label: str) -> bool:
+    """Say whether a generator's label is this engine's, whatever its version.
+
+    >>> is_stand_in("template-v1:news"), is_stand_in("title"), is_stand_in("openai:mixtral")
+    (True, True, False)
+    """
+    return re.fullmatch(_STAND_IN, label) is not None
 
 
 def _texts(kind: str) -> _Wordings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from jobs.runtime.lake import Lake
@@ -53,6 +54,15 @@ ROWS: list[dict[str, Any]] = [
     {"generator": "template-v1:biography", "split": "test"},
     {"generator": "title", "back_translator": "none"},
 ]  # fmt: skip
+
+RUN = {
+    "run_id": "a", "recipe": "small", "stage": "documents", "fingerprint": "0", "generation": 0, "batch_id": 0,
+    "language": "cat_Latn", "rows_in": 9, "rows_alive": 9, "rows_rejected": 0, "reasons": {}, "left_out": {},
+    "characters": 90, "engines": [], "started_at": datetime(2024, 1, 1, tzinfo=UTC), "batch_seconds": 1.0,
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "characters_read", "characters_written")),
+    **dict.fromkeys(("cache_hits", "cache_misses")),
+}  # fmt: skip
+"""What is entered of one batch of documents: a row of RUNS."""
 
 
 def filled_rows(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

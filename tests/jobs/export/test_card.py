@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pyspark.sql.types import MapType, StructType
 
-from jobs.export.card import CardFacts, card, check_metadata, metadata, size_category
+from jobs.export.card import CardFacts, card, check_metadata, license_page, metadata, size_category
 from jobs.export.forms import Size, features
 from jobs.export.licenses import known_licenses, with_notes
 from jobs.export.names import export_languages
@@ -57,7 +57,8 @@ FACTS = CardFacts(
     stages=STAGES,
     recipe="small",
     fingerprints={"documents": "0123456789abcdef", "pairs": "fedcba9876543210"},
-    recipe_hash="ab" * 32,
+    recipe_hashes={"recipe/recipe.yaml": "ab" * 32, "recipe/ask.txt": "cd" * 32},
+    are_pairs_mended=False,
     table_version=3,
     versions={"backprompt": "1.0", "pyspark": "4.1.2"},
 )
@@ -125,6 +126,23 @@ def test_instructions_by_rules_are_a_limit():
     assert warning in card(replace(FACTS, groups=[replace(each, left_out=None) for each in GROUPS]))
 
 
+def test_what_was_done_to_given_pairs_is_said():
+    assert "their answers were not cleaned" in card(FACTS)
+    text = card(replace(FACTS, are_pairs_mended=True))
+    assert "their answers were not cleaned" not in text
+    assert "their characters were mended and personal data treated" in text
+
+
+def test_licences_that_the_hub_does_not_know_are_on_a_page_of_their_own():
+    assert metadata(FACTS)["license_link"] == "LICENSE.md"
+    text = license_page(FACTS)
+    assert text.startswith("# Licences\n")
+    assert "Name the shared task." in text
+    known = replace(FACTS, groups=GROUPS[:2])
+    assert license_page(known) is None
+    assert "license_link" not in metadata(known)
+
+
 def test_without_an_account_of_runs_the_funnel_is_labelled():
     assert "## Funnel\n\nNot known: the tables have no account of their runs." in card(replace(FACTS, stages=[]))
 
@@ -143,6 +161,7 @@ def test_names_cannot_break_the_tables():
         ({"language": ["arb_Arab"]}, "language 'arb_Arab' is no code of ISO 639-1 or 639-3"),
         ({"license": "CC BY"}, "license 'CC BY' is no id of the Hub's"),
         ({"license": "other", "license_name": None}, "license is other, and license_name is missing"),
+        ({"license_link": "README.md"}, "license_link 'README.md' is neither LICENSE, LICENSE.md nor an address"),
         ({"configs": [{"config_name": "a", "data_files": []}]}, "config 'a' has no data_files"),
     ],
 )

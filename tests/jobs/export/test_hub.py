@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,28 @@ def test_a_public_repository_is_asked_for(server, folder):
 
     asked = server.repositories["lab/open"]
     assert asked.get("visibility") == "public" or asked.get("private") is False
+
+
+@pytest.mark.parametrize(
+    ("is_public", "end"), [(False, "--repo-type dataset --private"), (True, "--repo-type dataset")]
+)
+def test_a_hub_that_cannot_be_reached_is_said_with_what_to_do(monkeypatch, folder, is_public, end):
+    with socket.socket() as taken:  # bound and not listening: nobody answers there
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("HF_TOKEN", SECRET)
+        api = hub.open_hub("lab/pairs", folder)
+        with pytest.raises(BackpromptError, match=r"--push lab/pairs: .*is whole; to upload it: ") as raised:
+            hub.push(api, "lab/pairs", folder, is_public)
+    assert str(raised.value).endswith(end)
+
+
+def test_the_page_of_licences_goes_with_the_data(server, folder):
+    (Path(folder) / "LICENSE.md").write_text("# Licences\n", encoding="utf-8")
+
+    hub.push(hub.open_hub("lab/pairs", folder), "lab/pairs", folder, is_public=False)
+
+    assert "LICENSE.md" in server.commits[0][1]
 
 
 def test_what_an_earlier_export_left_is_deleted_and_other_files_stay(server, folder):

@@ -86,6 +86,15 @@ def test_languages_without_a_name_are_listed_with_what_to_do():
     assert (found.code, found.name, found.hub) == ("qqa", "Exampelan", "qqa")
 
 
+def test_a_name_of_ones_own_changes_no_code():
+    found = export_languages(["arb_Arab"], is_glotlid=False, names={"arb_Arab": "Standard Arabic"})["arb_Arab"]
+    assert (found.code, found.name, found.hub) == ("ara", "Standard Arabic", "ar")
+    with pytest.raises(BackpromptError, match="--language-name fra_Latn: no pair has it; there are: arb_Arab"):
+        export_languages(["arb_Arab"], is_glotlid=False, names={"fra_Latn": "French"})
+    with pytest.raises(BackpromptError, match="--language-name arb_Arab: write arb_Arab=NAME"):
+        export_languages(["arb_Arab"], is_glotlid=False, names={"arb_Arab": " "})
+
+
 def test_codes_of_the_user():
     there = ["arb_Arab", "arz_Arab", "cat_Latn", "qqa_Latn"]
     assert codes_of(["ara"], there) == ["arb_Arab", "arz_Arab"]

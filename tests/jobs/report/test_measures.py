@@ -72,7 +72,7 @@ def test_scores_are_counted_with_their_limits_and_reasons(spark: SparkSession) -
         SCREEN,
     )
     settings = {"max_copied_word_share": 0.5, "max_hate_score": 0.5, "min_quality": None}
-    scores, reasons = measure_scores(rows, "screen", settings, NO_LISTS)
+    scores, reasons = measure_scores(rows.drop("instruction_chars"), "screen", settings, NO_LISTS)
     assert reasons == {"screen.hate": 2, "screen.untranslated": 1}
     by_name = {each.threshold.setting if each.threshold else each.name: each for each in scores}
     copied = by_name["max_copied_word_share"]
@@ -97,6 +97,24 @@ def test_limits_are_those_of_the_language(spark: SparkSession) -> None:
         scores, reasons = measure_scores(rows, "clean", {"max_symbol_share": 0.2, "limits": limits}, lists)
         found = next(each for each in scores if each.threshold and each.threshold.setting == "max_symbol_share")
         assert (found.kept, found.histogram.rows, reasons) == (kept, 2, {})
+
+
+def test_what_goes_past_a_stage_is_on_no_side_of_its_limits(spark: SparkSession) -> None:
+    rows = documents(
+        spark, [{"text": "x" * 30, "instruction": "given"}, {"text": "x" * 30}, {"text": "x" * 300}], CLEAN
+    )
+    scores, _ = measure_scores(rows, "clean", {"min_chars": 200}, NO_LISTS)
+    found = next(each for each in scores if each.threshold and each.threshold.setting == "min_chars")
+    assert (found.histogram.rows, found.kept, found.missing) == (2, 1, 1)
+
+
+def test_duplicates_are_on_no_side_of_their_limit(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(
+        [("cat_Latn", ["dedup.duplicate"], 0.79, None), ("cat_Latn", [], None, None)],
+        "language string, rejected_for array<string>, similarity double, instruction string",
+    )
+    ((found,), reasons) = measure_scores(rows, "dedup", {"threshold": 0.8}, NO_LISTS)
+    assert (found.limit, found.has_sides, found.histogram.rows, reasons) == (0.8, False, 1, {"dedup.duplicate": 1})
 
 
 def test_a_share_of_nothing_is_no_score(spark: SparkSession) -> None:
@@ -132,12 +150,30 @@ def test_rejected_rows_are_shown_under_each_of_their_reasons(spark: SparkSession
         [{"rejected_for": ["clean.too_short", "clean.symbols"], "detail": "30", "title": "T"}, {"text": "alive"}],
         CLEAN,
     )
-    found = sample_rejections(rows, {"clean.too_short": 1, "clean.symbols": 1}, "eng_Latn", 0, each=2)
+    found = sample_rejections(rows, "clean", {"clean.too_short": 1, "clean.symbols": 1}, "eng_Latn", 0, each=2)
     assert [(each.group, dict(each.facts)["detail"]) for each in found] == [
         ("clean.symbols", "30"),
         ("clean.too_short", "30"),
     ]
-    assert sample_rejections(rows, {}, "eng_Latn", 0, each=2) == []
+    assert sample_rejections(rows, "clean", {}, "eng_Latn", 0, each=2) == []
+
+
+def test_samples_have_their_scores_and_the_words_that_an_evaluation_item_was_found_in(spark: SparkSession) -> None:
+    made = {"rejected_for": ["decontaminate.contaminated"], "contaminated_span": "to be or not", "hate_score": 0.25}
+    rows = spark.createDataFrame(
+        [("a", "cat_Latn", *made.values())],
+        "doc_id string, language string, rejected_for array<string>, contaminated_span string, hate_score double",
+    )
+    (reason,) = made["rejected_for"]
+    for stage, facts in (("decontaminate", {}), ("screen", {"hate_score": "0.250"})):
+        (found,) = sample_rejections(rows, stage, {reason: 1}, "eng_Latn", 0, each=1)
+        assert dict(found.facts) == {"contaminated_span": "to be or not", "doc_id": "a", **facts}
+    (found,) = sample_pairs(
+        pairs_of(spark, [{"copied_run_words": 7, "answer_share": 0.5, "instruction_form": "question"}]),
+        {"cat_Latn": 1}, "eng_Latn", 0, each=1,
+    )  # fmt: skip
+    facts = dict(found.facts)
+    assert (facts["copied_run_words"], facts["answer_share"], facts["instruction_form"]) == ("7", "0.500", "question")
 
 
 def test_verbs_and_nouns_of_english_instructions(spark: SparkSession) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from jobs.report.data import ReportData
+from jobs.report.charts import bars
+from jobs.report.data import PairCell, Pairs, ReportData
 from jobs.report.page import render
 from jobs.report.sections import sections
 from jobs.runtime.conf import language_table
+from jobs.runtime.reasons import Reason
 from tests.browser import errors_of
 from tests.jobs.report.example import HOSTILE, TEXTS, example
 
@@ -143,8 +145,24 @@ def test_every_chart_has_a_name_and_its_numbers(opened: tuple[Page, list[str], l
     assert len(names) == len(set(names))
 
 
+def test_reasons_are_not_cut() -> None:
+    reasons = [each.value for each in Reason]
+    for first in range(0, len(reasons), 20):
+        shown = reasons[first : first + 20]
+        svg = bars("Reasons", [(reason, 1) for reason in shown], "rows", kind="reason").svg
+        assert "…" not in svg
+        for part in {part for reason in shown for part in (reason.split(".")[0] + ".", reason.split(".")[1])}:
+            assert f">{part}<" in svg
+
+
 def empty(**values: Any) -> ReportData:
     return ReportData(lake="/lake", recipe="", made_at="now", seed=0, languages=language_table(), **values)
+
+
+def test_instructions_by_rules_are_counted_with_titles() -> None:
+    cells = [PairCell("web", "cat_Latn", "train", 4, 1, 1)]
+    page = render(empty(pairs=Pairs(cells=cells, generators={"openai": 2, "template-v1": 1, "title": 1})))
+    assert "50.0 % of the pairs have an instruction that a rule wrote" in page
 
 
 def test_what_is_missing_is_said_section_by_section() -> None:

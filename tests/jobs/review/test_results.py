@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from jobs.commands import review
-from jobs.review.results import summary
+from jobs.review.results import Result, Summary, summary
 from jobs.runtime.schema import REVIEWS
 from tests.jobs.review.test_agreement import OBSERVERS
 
@@ -104,6 +104,25 @@ def test_what_is_not_known_is_left_out_and_named(reviews_of):
     found = summary(reviews_of([*rows, {**rows_of([[1]], "x", kind="new")[0]}]))
     assert found.results == ()
     assert found.unknown == ("muri.alignment: a value outside of the scale", "muri.charm", "new.x")
+
+
+def test_languages_without_agreement_are_listed_by_reason():
+    alone, same = "not defined: one reviewer alone", "not defined: all marks are the same"
+    made = [
+        ("cat_Latn", "alignment", alone), ("cat_Latn", "output_correctness", alone),
+        ("glg_Latn", "alignment", alone), ("glg_Latn", "output_correctness", alone),
+        ("spa_Latn", "alignment", ""), ("spa_Latn", "output_correctness", same),
+    ]  # fmt: skip
+    results = tuple(
+        Result("muri", None, language, criterion, 2, 2, 4, 1.5, {1: 0.5, 2: 0.5}, None if reason else 0.5, reason)
+        for language, criterion, reason in made
+    )
+    figures, alphas = Summary(results).tables(str.upper)
+    assert [row[0] for row in figures.rows] == ["CAT_LATN", "GLG_LATN", "SPA_LATN"]
+    assert alphas.notes == [
+        "Not defined: all marks are the same: SPA_LATN (output correctness).",
+        "Not defined: one reviewer alone: CAT_LATN, GLG_LATN.",
+    ]
 
 
 def test_no_reviews_give_no_results(reviews_of):

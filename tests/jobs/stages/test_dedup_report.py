@@ -278,6 +278,16 @@ def test_a_giant_cluster_and_a_sample_that_follows_the_ids(spark: SparkSession) 
     assert found.estimate.mean == pytest.approx(sum(errors) / 50)
 
 
+def test_texts_as_long_as_books_are_shown_and_not_measured(spark: SparkSession) -> None:
+    book = "x y " * 15_000
+    rows = [row(name, text, cluster=name) for name, text in (("book", book), ("short", prose(1)))]
+    rows += [row("b", book, ("book", "book", 1.0)), row("s", prose(1), ("short", "short", 1.0))]
+    found = summarise(frame(spark, rows), "text", SETTINGS)
+    assert found.estimate is not None
+    assert found.estimate.pairs == 1
+    assert [each.kept.text for each in found.largest] == [book[:200], prose(1)[:200]]
+
+
 def test_a_table_without_duplicates(spark: SparkSession) -> None:
     bare = "doc_id string, text string, duplicate_of string, cluster_id string, similarity double"
     single = summarise(spark.createDataFrame([(n, prose(1), None, None, None) for n in "abc"], bare), "text", SETTINGS)
