@@ -7,7 +7,8 @@ import shlex
 
 import pytest
 
-from jobs.arguments import main, parser
+from jobs.__main__ import main
+from jobs.arguments import parser
 from jobs.report.sections import sections
 from tests.jobs.report.example import example
 from tests.snippets import ROOT, broken_links, commands
