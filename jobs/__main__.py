@@ -96,8 +96,8 @@ def _terminate(_number: int, _frame: object) -> None:
 
 def _run(args: argparse.Namespace, log_file: Path | None) -> int:
     from jobs.commands import summary
-    from jobs.commands.plan import print_plan
-    from jobs.runtime.pipeline import Options, parse_stages, plan, run
+    from jobs.commands.dry_run import print_dry_run
+    from jobs.runtime.pipeline import Options, dry_run, parse_stages, run
     from jobs.runtime.recipe import load_recipe
     from jobs.runtime.spending import parse_budget
 
@@ -111,7 +111,7 @@ def _run(args: argparse.Namespace, log_file: Path | None) -> int:
     options = Options(stages, args.max_documents, args.max_batches, args.max_hours, args.rebuild, budget)
     try:
         if args.dry_run:
-            print_plan(out, plan(lake.spark, recipe, lake, options, reporter))
+            print_dry_run(out, dry_run(lake.spark, recipe, lake, options, reporter))
             return 0
         outcome = run(lake.spark, recipe, lake, options, reporter)
     finally:
@@ -395,7 +395,7 @@ def _explore(args: argparse.Namespace, log_file: Path | None) -> int:
 
 
 def _plan(args: argparse.Namespace, log_file: Path | None) -> int:
-    from jobs.commands import planning as shown
+    from jobs.commands import plan as shown
     from jobs.runtime import comparison, costs, planning
     from jobs.runtime.recipe import load_recipe
 

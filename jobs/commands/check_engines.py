@@ -18,7 +18,6 @@ from jobs.runtime.engine_checks import EngineCheck, check_engines, problems
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.forecast import CHARACTERS
 from jobs.runtime.lake import Lake
-from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.runtime.trial import Estimate, Passage, Trial, estimate, run_trial
 
@@ -100,7 +99,7 @@ def inspect(recipe: LoadedRecipe, lake: Lake | None, wanted: int | None = None) 
             report.languages, report.languages_from = languages, f"{report.languages_from} and their documents"
             report.checks = check_engines(recipe, languages=languages)
     report.trial = run_trial(lake.spark, recipe, candidates, wanted)
-    waiting = waiting_rows(recipe.order, ledger.tallies(lake)) if lake.exists(ledger.TABLE) else {}
+    waiting = ledger.waiting_rows(recipe.order, ledger.tallies(lake)) if lake.exists(ledger.TABLE) else {}
     entry = next(stage.name for stage, _ in recipe.stages() if stage.of_pairs is None)
     for language, count in report.counts.pairs.items():
         there = waiting.setdefault(entry, {})

@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.runtime.conf import language_table
+from jobs.runtime.dry_run import incoming
 from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import Lake
 from jobs.runtime.ledger import BatchId, Ledger
-from jobs.runtime.plan import incoming
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.sources import AnySource, despite_damage, file_sizes, files_of, read
 from jobs.sources.base import PairSourceSettings

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -336,3 +337,20 @@ def present(lake: Lake) -> DataFrame:
     check_schema(runs.schema, RUNS, f"table {TABLE} of {lake}")
     newest = runs.groupBy("stage").agg(F.max("generation").alias("generation"))
     return runs.join(newest, ["stage", "generation"], how="left_semi")
+
+
+def waiting_rows(order: tuple[str, ...], funnel: Mapping[str, Mapping[str, Tally]]) -> dict[str, dict[str, int]]:
+    """Return the rows that each stage has still to take in, by stage and language; none are left out.
+
+    Args:
+        order: names of the stages, ``documents`` first.
+        funnel: sums of ``runs``, as ``ledger.tallies`` gives them.
+    """
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for before, stage in pairwise(order):
+        taken = funnel.get(stage, {})
+        for language, tally in sorted(funnel.get(before, {}).items()):
+            left = tally.alive - (taken[language].rows_in if language in taken else 0)
+            if left > 0:
+                found[stage][language] = left
+    return dict(found)

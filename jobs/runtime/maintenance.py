@@ -18,7 +18,6 @@ from jobs.runtime.batches import INDEXED, SPLITS_TABLE, index_table
 from jobs.runtime.dedup_index import PARQUET
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.lake import Lake
-from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST
 from jobs.runtime.schema import REVIEWS_TABLE
 from jobs.runtime.session import changed_settings
@@ -49,7 +48,7 @@ def tables(lake: Lake) -> list[str]:
 
 def waiting(lake: Lake) -> dict[str, int]:
     """Return how many rows of the table before it each stage has still to take in, by ``runs``; none are left out."""
-    rows = waiting_rows(tuple(tables_in_order(lake)), ledger.tallies(lake))
+    rows = ledger.waiting_rows(tuple(tables_in_order(lake)), ledger.tallies(lake))
     return {stage: sum(by_language.values()) for stage, by_language in rows.items()}
 
 

@@ -19,14 +19,14 @@ from jobs.runtime import costs, ledger, maintenance, removals, retries, translat
 from jobs.runtime.batches import INDEXED, SPLITS_TABLE, BatchProcessor, drop_superseded_pairs, index_table, listening
 from jobs.runtime.budget import Budget, BudgetSpent
 from jobs.runtime.dedup_index import INDEX, PARTITION_BY
+from jobs.runtime.dry_run import DryRun, incoming
 from jobs.runtime.engine_checks import require_engines
 from jobs.runtime.errors import BackpromptError
 from jobs.runtime.evaluation_sets import short_items
 from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import BatchBounds, Lake, explain_storage_error
 from jobs.runtime.lease import Lease
-from jobs.runtime.ledger import BatchId, Ledger, Tally, tallies
-from jobs.runtime.plan import Plan, incoming, waiting_rows
+from jobs.runtime.ledger import BatchId, Ledger, Tally, tallies, waiting_rows
 from jobs.runtime.recipe import FIRST, LAST, LoadedRecipe
 from jobs.runtime.schema import PAIRS, SPLITS
 from jobs.runtime.session import interpreted
@@ -111,13 +111,13 @@ def run(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options,
     return _Run(spark, recipe, lake, options, reporter).go()
 
 
-def plan(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options, reporter: Reporter) -> Plan:
+def dry_run(spark: SparkSession, recipe: LoadedRecipe, lake: Lake, options: Options, reporter: Reporter) -> DryRun:
     """Say what a run would begin with; reads the corpora and the lake, writes nothing.
 
     Raises:
         BackpromptError: where a run would refuse to begin.
     """
-    return _Run(spark, recipe, lake, options, reporter).plan()
+    return _Run(spark, recipe, lake, options, reporter).dry_run()
 
 
 def parse_stages(text: str, recipe: LoadedRecipe) -> tuple[str, ...]:
@@ -192,14 +192,14 @@ class _Run:
         prices = costs.prices(self.recipe)
         return MoneyBudget(amount, code, prices, known_costs(self.lake, self.recipe), self.chosen)
 
-    def plan(self) -> Plan:
+    def dry_run(self) -> DryRun:
         rebuilt = self._to_rebuild()
         require_engines(self.recipe, self.chosen)
         check_tables(self.recipe, self.lake, rebuilt)
         funnel = {} if not self.lake.exists(ledger.TABLE) else self._tallies()
         # What a rebuild empties waits all over again.
         waiting = waiting_rows(self.recipe.order, {name: funnel[name] for name in funnel if name not in rebuilt})
-        found = Plan(waiting={name: rows for name, rows in waiting.items() if name in self.chosen})
+        found = DryRun(waiting={name: rows for name, rows in waiting.items() if name in self.chosen})
         if FIRST in self.chosen:
             found.incoming = incoming(self._ingestion())
         return found

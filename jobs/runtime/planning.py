@@ -29,7 +29,6 @@ from jobs.runtime.errors import BackpromptError
 from jobs.runtime.forecast import Counted, Forecast, Known, Plan, Range, Stated, Stratum, forecast
 from jobs.runtime.ingest import Ingest
 from jobs.runtime.lake import Lake
-from jobs.runtime.plan import waiting_rows
 from jobs.runtime.recipe import FIRST, LoadedRecipe
 from jobs.runtime.schema import PLANS
 from jobs.runtime.session import interpreted
@@ -554,7 +553,7 @@ def _waiting(
     found: dict[str, list[Stratum]] = {}
     # What a rebuild empties waits all over again.
     funnel = {stage: rows for stage, rows in ledger.tallies(lake).items() if stage not in rebuilt}
-    for stage, languages in waiting_rows(recipe.order, funnel).items():
+    for stage, languages in ledger.waiting_rows(recipe.order, funnel).items():
         rows = found.setdefault(stage, [])
         for language, number in languages.items():
             own = {source: each for (source, code), each in counts.items() if code == language and each.alive}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jobs.commands.planning import _short, as_json, comparison_as_json, print_comparison, print_planned
+from jobs.commands.plan import _short, as_json, comparison_as_json, print_comparison, print_planned
 from jobs.runtime.comparison import Amount, Compared, Comparison
 from jobs.runtime.forecast import Observation, Sampled, Stratum, forecast
 from jobs.runtime.planning import Planned

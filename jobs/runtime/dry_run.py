@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 
 from pyspark.sql import functions as F
 
 from jobs.runtime.ingest import Ingest
-from jobs.runtime.ledger import Tally
 from jobs.sources import AnySource
 
 
@@ -27,7 +23,7 @@ class Incoming:
 
 
 @dataclass(slots=True)
-class Plan:
+class DryRun:
     """What a run would begin with."""
 
     incoming: dict[str, dict[str, Incoming]] = field(default_factory=dict)
@@ -59,20 +55,3 @@ def _count(ingest: Ingest, source: AnySource) -> dict[str, Incoming]:
         .orderBy("language")
     )
     return {row["language"]: Incoming(row["new"], row["changed"], row["unchanged"]) for row in counts.collect()}
-
-
-def waiting_rows(order: tuple[str, ...], funnel: Mapping[str, Mapping[str, Tally]]) -> dict[str, dict[str, int]]:
-    """Return the rows that each stage has still to take in, by stage and language; none are left out.
-
-    Args:
-        order: names of the stages, ``documents`` first.
-        funnel: sums of ``runs``, as ``ledger.tallies`` gives them.
-    """
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for before, stage in pairwise(order):
-        taken = funnel.get(stage, {})
-        for language, tally in sorted(funnel.get(before, {}).items()):
-            left = tally.alive - (taken[language].rows_in if language in taken else 0)
-            if left > 0:
-                found[stage][language] = left
-    return dict(found)
