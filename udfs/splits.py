@@ -118,8 +118,12 @@ def balance(
         placed[name] = SPLITS[at]
         for stratum, rows in groups[name].items():
             held[stratum][at] += rows
-    for stratum in sorted(totals):
-        _exchange(stratum, groups, placed, held, totals)
+    of_stratum: dict[Stratum, list[str]] = {}
+    for name in sorted(groups):
+        for stratum in groups[name]:
+            of_stratum.setdefault(stratum, []).append(name)
+    for stratum in sorted(of_stratum):
+        _exchange(stratum, {name: groups[name] for name in of_stratum[stratum]}, placed, held, totals)
     return Balance(placed, {stratum: fill(held[stratum], rows) for stratum, rows in alone.items()})
 
 
@@ -213,14 +217,14 @@ def _exchange(
 ) -> None:
     """Move new groups of a stratum, or exchange two, while that takes rows from where there are too many.
 
-    Groups of one shape and split are alike, so one of each is tried, of the smallest shapes. Changes ``placed`` and
-    ``held``.
+    ``groups``, in the order of their names, are those of the stratum. Groups of one shape and split are alike, so one
+    of each is tried, of the smallest shapes. Changes ``placed`` and ``held``.
     """
     if not _too_many(held[stratum], totals[stratum]):
         return
     names: dict[tuple[_Shape, int], list[str]] = {}
-    for name in sorted(name for name, of_group in groups.items() if stratum in of_group):
-        shape = tuple(sorted(groups[name].items()))
+    for name, of_group in groups.items():
+        shape = tuple(sorted(of_group.items()))
         names.setdefault((shape, SPLITS.index(placed[name])), []).append(name)
     shapes = sorted({shape for shape, _ in names}, key=lambda shape: (dict(shape)[stratum], shape))[:_MOST_SHAPES]
 
