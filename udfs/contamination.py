@@ -185,7 +185,7 @@ class Index:
 
     def _translated(self, items: TranslatedItems, found: Tokens, language: str | None) -> Match | None:
         is_wanted = np.array([name is None or language is None or name == language for _, name in self.sets])
-        told = items.find(found.stems, is_wanted[self.set_of])
+        told = items.find(found.stems, self.set_of, is_wanted)
         if told is None:
             return None
         item, share, first, last = told

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from udfs import clusters
@@ -117,8 +118,12 @@ def balance(
         placed[name] = SPLITS[at]
         for stratum, rows in groups[name].items():
             held[stratum][at] += rows
-    for stratum in sorted(totals):
-        _exchange(stratum, groups, placed, held, totals)
+    of_stratum: dict[Stratum, list[str]] = {}
+    for name in sorted(groups):
+        for stratum in groups[name]:
+            of_stratum.setdefault(stratum, []).append(name)
+    for stratum in sorted(of_stratum):
+        _exchange(stratum, {name: groups[name] for name in of_stratum[stratum]}, placed, held, totals)
     return Balance(placed, {stratum: fill(held[stratum], rows) for stratum, rows in alone.items()})
 
 
@@ -212,14 +217,14 @@ def _exchange(
 ) -> None:
     """Move new groups of a stratum, or exchange two, while that takes rows from where there are too many.
 
-    Groups of one shape and split are alike, so one of each is tried, of the smallest shapes. Changes ``placed`` and
-    ``held``.
+    ``groups``, in the order of their names, are those of the stratum. Groups of one shape and split are alike, so one
+    of each is tried, of the smallest shapes. Changes ``placed`` and ``held``.
     """
     if not _too_many(held[stratum], totals[stratum]):
         return
     names: dict[tuple[_Shape, int], list[str]] = {}
-    for name in sorted(name for name, of_group in groups.items() if stratum in of_group):
-        shape = tuple(sorted(groups[name].items()))
+    for name, of_group in groups.items():
+        shape = tuple(sorted(of_group.items()))
         names.setdefault((shape, SPLITS.index(placed[name])), []).append(name)
     shapes = sorted({shape for shape, _ in names}, key=lambda shape: (dict(shape)[stratum], shape))[:_MOST_SHAPES]
 
@@ -343,14 +348,19 @@ def _as_placed(found: _Documents, members: list[int], least_similarity: float) -
     order = sorted(
         range(len(members)), key=lambda at: (found.is_new[members[at]], found.splits[members[at]] is None, at)
     )
-    inside: list[int] = []
+    inside, held = np.empty(len(members), np.int64), 0
+    # Those inside by what they are parts of and by their text, as few of a large component have either in common.
+    inside_of: dict[bytes | str, list[int]] = {}
     parent = list(range(len(members)))
     split = [found.splits[row] for row in members]
     rejected: list[_Row] = []
     for at in order:
         row = members[at]
+        content = found.contents[row]
+        names: list[bytes | str] = [*found.parts[row]] if content is None else [content, *found.parts[row]]
         if found.is_new[row]:
-            near = _near(found, members, sketches, at, inside, least_similarity)
+            near = _alike(sketches, at, inside[:held], least_similarity)
+            near = sorted({*near, *(other for name in names for other in inside_of.get(name, ()))})
             witness = {split[at]: at} if split[at] is not None else {}
             for other in near:
                 if (has := split[_top(parent, other)]) is not None:
@@ -362,9 +372,12 @@ def _as_placed(found: _Documents, members: list[int], least_similarity: float) -
             for other in near:
                 parent[_top(parent, other)] = at
             split[at] = next(iter(witness), None)
-        inside.append(at)
+        inside[held] = at
+        held += 1
+        for name in names:
+            inside_of.setdefault(name, []).append(at)
     joined: dict[int, list[int]] = {}
-    for at in sorted(inside):
+    for at in sorted(inside[:held].tolist()):
         joined.setdefault(_top(parent, at), []).append(members[at])
     groups = [each for top, rows in joined.items() if len(rows) > 1 or split[top] for each in
               _as_one(found, rows, split[top])]  # fmt: skip
@@ -379,20 +392,9 @@ def _sketches(found: _Documents, members: list[int]) -> clusters.Sketched:
     return clusters.Sketched(np.frombuffer(data, np.uint8).reshape(len(members), width))
 
 
-def _near(
-    found: _Documents, members: list[int], sketches: clusters.Sketched, at: int, inside: list[int], least: float
-) -> list[int]:
-    """Return those of ``inside`` that are like a document, or parts of the same, in the order of their ids."""
-    others = np.array(inside, np.int64)
-    alike = sketches.pairs(np.full(len(others), at), others) >= least
-    row = members[at]
-    return sorted(
-        other
-        for other, is_alike in zip(inside, alike, strict=True)
-        if is_alike
-        or not found.parts[row].isdisjoint(found.parts[members[other]])
-        or (found.contents[row] is not None and found.contents[row] == found.contents[members[other]])
-    )
+def _alike(sketches: clusters.Sketched, at: int, others: npt.NDArray[np.int64], least: float) -> Iterable[int]:
+    """Return those of ``others`` that are like a document."""
+    return map(int, others[sketches.pairs(np.full(len(others), at), others) >= least])
 
 
 def _top(parent: list[int], at: int) -> int:

@@ -69,12 +69,15 @@ class TranslatedItems:
         first = np.concatenate([[0], np.cumsum(counts[is_telling])])
         return cls(stems[is_telling], weights[is_telling], first, owners[order], totals, tokens)
 
-    def find(self, stems: Stems, is_wanted: npt.NDArray[np.bool_]) -> tuple[int, float, int, int] | None:
+    def find(
+        self, stems: Stems, set_of: npt.NDArray[np.int32], is_wanted: npt.NDArray[np.bool_]
+    ) -> tuple[int, float, int, int] | None:
         """Return the item of which most is found in a text, its share of 0 to 1, and the stretch's first and last word.
 
         Args:
             stems: of the text.
-            is_wanted: shape (items,), which items to look for.
+            set_of: shape (items,), the set of each item.
+            is_wanted: shape (sets,), of which sets to look for items.
         """
         if not len(self.stems):
             return None
@@ -85,7 +88,7 @@ class TranslatedItems:
         ends = np.cumsum(many)
         spans = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.first[number] - ends + many, many)
         items = self.items[spans]
-        wanted = np.flatnonzero(is_wanted[items])
+        wanted = np.flatnonzero(is_wanted[set_of[items]])
         order = wanted[np.argsort(items[wanted], kind="stable")]
         item, share, start, end = _most_found(
             items[order], np.repeat(met, many)[order], np.repeat(number, many)[order], self.weights, self.totals,
