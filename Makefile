@@ -12,7 +12,7 @@ export BACKPROMPT_APERTIUM ?= $(CURDIR)/.apertium
 # The browser of the tests.
 export BACKPROMPT_CHROMIUM ?= $(CURDIR)/.chromium/chromium
 
-.PHONY: help run demo-muri test lint fmt type bench bench-texts bench-dedup bench-engines bench-export soak dist languages clean \
+.PHONY: help run demo-muri test lint fmt type bench bench-texts bench-dedup bench-engines bench-memory soak dist languages clean \
   setup setup-dev apertium chromium
 
 help: ## Show this list
@@ -65,8 +65,9 @@ bench-dedup: setup-dev apertium ## The same with all peers, larger corpora and a
 	$(BIN)/python -m benchmarks.near_duplicates.increment --documents 1000000 --no-truth --work $(BENCH)
 	$(BIN)/python -m benchmarks.increment --documents 32000
 
-bench-export: setup-dev ## Export a million generated pairs and measure the memory
-	$(BIN)/python -m benchmarks.export --forms muri extended chat --work $(BENCH)/export
+bench-memory: setup-dev ## Export a million generated pairs, report on them, and measure the memory
+	$(BIN)/python -m benchmarks.export --forms muri extended chat --work $(BENCH)/memory
+	$(BIN)/python -m benchmarks.report_memory --work $(BENCH)/memory
 
 bench-engines: setup-dev ## Measure translation against the obvious calls of transformers, on this machine's CPU
 	$(BIN)/python -m benchmarks.engines --texts 200 --arrow-rows 100 --rounds 2
