@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.runtime import ledger
-from jobs.runtime.console import print_block
+from jobs.runtime.console import duration, print_block
 from jobs.runtime.corpora import Counts, list_corpora, listed_languages, named_languages, sample_documents
 from jobs.runtime.engine_checks import EngineCheck, check_engines, problems
 from jobs.runtime.errors import BackpromptError
@@ -24,8 +24,6 @@ from jobs.runtime.trial import Estimate, Passage, Trial, estimate, run_trial
 _TEXT_CHARS: Final = 1_200
 _LANGUAGES_LISTED: Final = 12
 _ROWS_SHOWN: Final = 40
-_HOUR: Final = 3_600
-_MINUTE: Final = 60
 
 
 @dataclass(slots=True)
@@ -230,7 +228,7 @@ def _print_estimates(out: Console, estimates: Sequence[Estimate], counts: Counts
         table.add_column(heading, justify="right" if heading else "left")
     lines = [
         (each.stage, each.language + ("" if each.is_measured else " *"), f"{each.documents:,}", f"{each.units:,}",
-         each.unit, _duration(each.hours))
+         each.unit, duration(each.hours))
         for each in estimates
     ]  # fmt: skip
     for line in lines[:_ROWS_SHOWN]:
@@ -246,7 +244,7 @@ def _print_estimates(out: Console, estimates: Sequence[Estimate], counts: Counts
             f"{sum(each.documents for each in own):,}",
             f"{sum(each.units for each in own):,}",
             stage.unit,
-            _duration(sum(each.hours for each in own)),
+            duration(sum(each.hours for each in own)),
         )
     out.print(table)
     for sentence in _basis(estimates, counts, trial):
@@ -274,13 +272,6 @@ def _basis(estimates: Sequence[Estimate], counts: Counts, trial: Trial) -> list[
     if any(not each.is_measured for each in estimates):
         lines.append("* No document of the language was tried at this stage: taken to be like the others.")
     return lines
-
-
-def _duration(hours: float) -> str:
-    seconds = hours * _HOUR
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    return f"{seconds / _MINUTE:.0f} min" if seconds < _HOUR else f"{hours:,.1f} h"
 
 
 def _alive(lake: Lake) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from pydantic import ValidationError
 from pyspark.sql import DataFrame
 from rich.console import Console
@@ -42,7 +40,7 @@ def settings_of(lake: Lake, table: str = "dedup") -> DedupSettings:
     """
     lake.read(table)
     stage = STAGES[table]
-    settings = nested(json.loads(lake.properties(table).get("settings", "{}")))
+    settings = nested(lake.settings(table))
     version, problem = settings.pop("version", None), f"this is version {stage.version} of the stage"
     if version == stage.version:
         try:

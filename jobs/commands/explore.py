@@ -44,7 +44,7 @@ def scores(lake: Lake) -> Overview:
     missing: list[str] = []
     for stage in STAGES:
         if has_scores(stage) and lake.exists(stage):
-            lines += overview(lake.read(stage), stage, _made_with(lake, stage), cleaning_lists())
+            lines += overview(lake.read(stage), stage, lake.settings(stage), cleaning_lists())
         elif has_scores(stage):
             missing.append(stage)
     if not lines:
@@ -76,7 +76,7 @@ def explore(
             recipe's translators are not known without them.
     """
     order = tables_in_order(lake)
-    documents = _made_with(lake, FIRST)
+    documents = lake.settings(FIRST)
     name = lake.properties(FIRST)["recipe"]
     notes: list[str] = []
     if recipe is not None:
@@ -93,7 +93,7 @@ def explore(
         if any(cut.of(stage) for cut in cuts)
     }
     for stage in recuts:
-        version = _made_with(lake, stage).get("version")
+        version = lake.settings(stage).get("version")
         if version != STAGES[stage].version:
             notes.append(
                 f"Table {stage} was made by version {version} of its stage, this is {STAGES[stage].version}: a run "
@@ -130,11 +130,6 @@ def as_json(found: Overview | Exploration) -> str:
     return json.dumps(asdict(found), ensure_ascii=False, indent=2)
 
 
-def _made_with(lake: Lake, table: str) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads(lake.properties(table).get("settings", "{}"))
-    return settings
-
-
 def _with_recipe(
     lake: Lake, order: Sequence[str], cuts: Sequence[Cut], recipe: LoadedRecipe, name: str
 ) -> tuple[list[Cut], list[str]]:
@@ -146,7 +141,7 @@ def _with_recipe(
         if stage not in recipe.order:
             notes.append(f"The recipe has no stage {stage}, which the lake has a table of.")
             continue
-        changes, others = differences(_made_with(lake, stage), recipe.decisive(stage), stage)
+        changes, others = differences(lake.settings(stage), recipe.decisive(stage), stage)
         own += changes
         if others:
             notes.append(
@@ -180,7 +175,7 @@ def _recut(
             f"Table {stage} of {lake} does not hold the scores that are asked for, as it was made by an older version: "
             f"{listed}. Run with --rebuild {stage} to score its rows"
         )
-    before = made_with(stage, _made_with(lake, stage))
+    before = made_with(stage, lake.settings(stage))
     reason = depends_on_more(before, changes)
     if reason:
         raise BackpromptError(f"{changes[0]}: {reason}")

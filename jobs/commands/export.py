@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -91,7 +90,7 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
     languages = names.export_languages(
         {each.language for each in kept}, request.has_glotlid_codes, request.language_names
     )
-    kinds = names.source_kinds(_settings_of(lake, FIRST) if lake.exists(FIRST) else {})
+    kinds = names.source_kinds(lake.settings(FIRST) if lake.exists(FIRST) else {})
     rows = forms.to_form(pairs, request.form, Naming(_kinds_of(kept, kinds), languages))
     configs = forms.config_names(languages, request.layout)
     sizes: dict[tuple[str, str], Size] = {}
@@ -118,7 +117,7 @@ def export(lake: Lake, request: ExportRequest) -> Exported:
         recipe=lake.properties(LAST)["recipe"],
         fingerprints={name: lake.properties(name)["fingerprint"] for name in order},
         recipe_hashes={name: hashlib.sha256(text.encode()).hexdigest() for name, text in recipe.items()},
-        are_pairs_mended="clean" in order and _settings_of(lake, "clean").get("pairs") == "mend",
+        are_pairs_mended="clean" in order and lake.settings("clean").get("pairs") == "mend",
         table_version=table_version,
         versions=_versions(),
     )
@@ -233,17 +232,12 @@ def _kinds_of(kept: list[Group], kinds: Mapping[str, str]) -> dict[str, str]:
     return {source: kinds.get(source, "") for source in sorted({each.source for each in kept})}
 
 
-def _settings_of(lake: Lake, table: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(lake.properties(table).get("settings", "{}"))
-    return found
-
-
 def _settings(lake: Lake, order: Sequence[str], funnel_stages: Sequence[Mapping[str, Any]]) -> str:
     engines = {stage["stage"]: stage["engines"] for stage in funnel_stages if stage["stage"] != LAST}
     stages: dict[str, Any] = {}
     for name in order:
         properties = lake.properties(name)
-        stages[name] = {"fingerprint": properties["fingerprint"], "settings": json.loads(properties["settings"])}
+        stages[name] = {"fingerprint": properties["fingerprint"], "settings": lake.settings(name)}
         if engines.get(name):
             stages[name]["engines"] = list(engines[name])
     values = {"recipe": lake.properties(LAST)["recipe"], "stages": stages}

@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.runtime.comparison import Amount, Compared, Comparison
+from jobs.runtime.console import duration
 from jobs.runtime.forecast import CHARACTERS, INTERVAL, TOKENS, Forecast, Range
 from jobs.runtime.planning import Planned
 
 _LANGUAGES_SHOWN: Final = 30
-_MINUTE: Final = 60
-_HOUR: Final = 3_600
 
 
 def as_json(planned: Planned) -> str:
@@ -91,7 +90,7 @@ def _print_rows(out: Console, rows: Sequence[Forecast], currency: str | None, ti
             "?" if row.unit is None and _has_engine(row) else _range(row.units_in),
             _range(row.units_out),
             {CHARACTERS: "chars", TOKENS: "tokens"}.get(row.unit or "", ""),
-            "" if row.hours is None else _duration(row.hours.value),
+            "" if row.hours is None else duration(row.hours.value),
         ]
         table.add_row(*cells, *([] if not currency else ["" if row.money is None else _money(row.money)]))
     out.print(table)
@@ -209,15 +208,8 @@ def _short(number: float) -> str:
 
 
 def _hours(found: Range) -> str:
-    low, high = _duration(found.low), _duration(found.high)
-    return _duration(found.value) if low == high else f"{_duration(found.value)} [{low}-{high}]"
-
-
-def _duration(hours: float) -> str:
-    seconds = hours * _HOUR
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    return f"{seconds / _MINUTE:.0f} min" if seconds < _HOUR else f"{hours:,.1f} h"
+    low, high = duration(found.low), duration(found.high)
+    return duration(found.value) if low == high else f"{duration(found.value)} [{low}-{high}]"
 
 
 def _money(found: Range) -> str:

@@ -92,7 +92,7 @@ def gather(lake: Lake, options: Options, out: Console | None = None) -> ReportDa
             out.print(what, markup=False, style="dim")
 
     stages = funnel(lake)["stages"] if lake.exists(ledger.TABLE) else []
-    pivot = str(settings_of(lake, order[0]).get("pivot", _ENGLISH))
+    pivot = str(lake.settings(order[0]).get("pivot", _ENGLISH))
     pairs = Pairs()
     verbs: list[VerbNouns] = []
     shown: list[Sample] = []
@@ -184,15 +184,6 @@ def _reviews(lake: Lake) -> list[Table]:
     return tables
 
 
-def settings_of(lake: Lake, table: str) -> dict[str, Any]:
-    """Return the flat settings that a table was made with; empty where it carries none."""
-    try:
-        found = json.loads(lake.properties(table).get("settings", "{}"))
-    except json.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _scores_and_rejections(
     lake: Lake, order: list[str], pivot: str, options: Options, note: Callable[[str], None]
 ) -> tuple[list[Score], list[Sample]]:
@@ -201,7 +192,7 @@ def _scores_and_rejections(
     for name in order:
         note(f"Reading scores and reasons of {name} ...")
         rows = lake.read(name)
-        found, reasons = measures.measure_scores(rows, name, settings_of(lake, name), cleaning_lists())
+        found, reasons = measures.measure_scores(rows, name, lake.settings(name), cleaning_lists())
         scores += found
         samples += measures.sample_rejections(rows, name, reasons, pivot, options.seed, options.samples)
     return scores, samples
@@ -294,7 +285,7 @@ def _parameters(lake: Lake, order: list[str]) -> list[Table]:
         Table("Versions", ("package", "version"), list(_versions(lake)), is_text=frozenset({0, 1})),
     ]  # fmt: skip
     for name in order:
-        rows = [(key, _written(value)) for key, value in sorted(settings_of(lake, name).items())]
+        rows = [(key, _written(value)) for key, value in sorted(lake.settings(name).items())]
         if rows:
             tables.append(Table(f"Settings of {name}", ("setting", "value"), rows, is_text=frozenset({0, 1})))
     return tables

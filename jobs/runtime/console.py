@@ -31,6 +31,14 @@ def printable(text: str) -> str:
     return _ISOLATE.format(_UNPRINTABLE.sub("\ufffd", text))
 
 
+def duration(hours: float) -> str:
+    """Write a time for a person: ``4.2 s``, ``12 min``, ``1,204.0 h``."""
+    seconds = hours * 3_600
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if hours < 1 else f"{hours:,.1f} h"
+
+
 def wrapped(text: str, width: int, max_chars: int | None = None) -> list[str]:
     """Break a text into printable lines of at most ``width`` terminal cells.
 

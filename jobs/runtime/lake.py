@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -154,6 +155,11 @@ class Lake:
                 key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)
             }
         return self._properties[table]
+
+    def settings(self, table: str) -> dict[str, Any]:
+        """Return the settings that the table was made with, by their dotted names; {} if it carries none."""
+        found: dict[str, Any] = json.loads(self.properties(table).get("settings", "{}"))
+        return found
 
     def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
         """Set Backprompt's own properties of the table."""

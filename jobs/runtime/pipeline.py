@@ -283,7 +283,7 @@ class _Run:
 
     def _add_sources(self, settings: dict[str, Any]) -> None:
         """Note the settings of corpora that the recipe has gained since the table was made."""
-        before = json.loads(self.lake.properties(FIRST)["settings"])
+        before = self.lake.settings(FIRST)
         if settings.keys() - before.keys():
             joined = json.dumps(settings | before, sort_keys=True, ensure_ascii=False)
             self.lake.set_properties(FIRST, {"settings": joined})

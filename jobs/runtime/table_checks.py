@@ -52,7 +52,7 @@ def check_tables(recipe: LoadedRecipe, lake: Lake, rebuilt: Collection[str] = ()
 
 
 def _changes(recipe: LoadedRecipe, lake: Lake, name: str, properties: dict[str, str]) -> list[str]:
-    before, now = json.loads(properties["settings"]), recipe.decisive(name)
+    before, now = lake.settings(name), recipe.decisive(name)
     shared_sources = {key.split(".")[1] for key in before if key.startswith("sources.")}
     changes = [
         f"{key} was {_show(before.get(key))}, is now {_show(now.get(key))}"

@@ -449,7 +449,7 @@ class TestTrial:
         assert [each["stage"] for each in found["trial"]["stages"]] == [
             *("clean", "translate", "instruct", "back_translate", "screen")
         ]
-        assert found["trial"]["skipped"] == ["dedup", "pairs"]
+        assert found["trial"]["skipped"] == ["dedup", "group", "pairs"]
         documents = {each["language"]: each["passages"] for each in found["trial"]["documents"]}
         assert documents.keys() == {"cat_Latn", "oci_Latn", "spa_Latn"}
         assert list(documents["oci_Latn"]) == ["translate"]
