@@ -57,8 +57,12 @@ class GroupSettings(StageSettings):
     shingle_chars: ShingleChars = Field(default_factory=ShingleChars)
     """Characters in a shingle, by script."""
     min_given_chars: int = Field(200, ge=0)
-    """A shorter output of a pair that its source holds counts only together with its instruction: two such pairs share
-    a split if both are equal but for case, punctuation and white space. "yes" answers many questions."""
+    """A shorter output of a pair that its source holds counts only together with its instruction, as "yes" answers many
+    questions. Where both are shorter, two such pairs share a split if both are equal but for case, punctuation and
+    white space."""
+    given_similarity: float = Field(0.8, gt=0, le=1)
+    """Least Jaccard similarity of instruction and output of such pairs that share a split. Higher than that of outputs:
+    instructions of one task have its wording in common."""
     components: Literal["auto", "driver", "spark"] = Field("auto", json_schema_extra=OPERATIONAL)
     """Where groups are put together: in the driver, over Spark, or in the driver if there are few links."""
     max_driver_links: int = Field(2_000_000, ge=0, json_schema_extra=OPERATIONAL)
@@ -94,10 +98,28 @@ class Groups:
 def sketch(docs: DataFrame, settings: GroupSettings) -> DataFrame:
     """Turn rows into index entries. Input columns: doc_id, text, instruction. Output columns: ``dedup.BLOCKS``."""
     is_short = F.expr(HOLDS_PAIR) & (F.char_length("text") < settings.min_given_chars)
-    letters = F.regexp_replace(F.concat("instruction", F.lit(SEPARATOR), F.col("text")), r"[^\p{L}\p{M}\p{N}]+", " ")
+    pair = F.concat("instruction", F.lit(SEPARATOR), F.col("text"))
+    letters = F.regexp_replace(pair, r"[^\p{L}\p{M}\p{N}]+", " ")
     # A digest is like no other.
-    compared = F.when(is_short, F.sha2(F.lower(F.trim(letters)), 256)).otherwise(F.col("text"))
+    digest = F.sha2(F.lower(F.trim(letters)), 256)
+    compared = (
+        F.when(is_short & (F.char_length(pair) < settings.min_given_chars), digest)
+        .when(is_short, _made_unlike(pair, settings))
+        .otherwise(F.col("text"))
+    )
     return dedup.sketch(docs.withColumn("text", compared), settings.comparison())
+
+
+def _made_unlike(pair: Column, settings: GroupSettings) -> Column:
+    """Add letters of its own to a text, so many that pairs of ``given_similarity`` come out just like outputs.
+
+    Of two texts with n shingles together, s * n of them in common, s * n of n + 2 * m are if each gains m of its own.
+    """
+    own_share = max(0.0, (settings.given_similarity / settings.near_duplicate_similarity - 1) / 2)
+    count = F.ceil(F.char_length(pair) * own_share).cast("int")
+    digests = F.transform(F.sequence(F.lit(0), F.floor(count / 64).cast("int")),
+                          lambda number: F.sha2(F.concat("doc_id", number.cast("string")), 256))  # fmt: skip
+    return F.concat(pair, F.lit(SEPARATOR), F.substring(F.array_join(digests, ""), F.lit(1), count))
 
 
 def find_groups(

@@ -141,14 +141,28 @@ def test_a_row_between_two_splits_is_rejected_with_both_names(spark):
 
 
 def test_short_outputs_of_given_pairs_count_with_their_instruction(spark):
+    passage = text(7)
+    task = (
+        "You are given a sentence of a review. Say with one word, yes or no, whether its writer liked what is written "
+        "of, and do not think of what other writers say of it in other sentences."
+    )
     given = [
         {"instruction": "Is this true?", "text": "Yes."},
         {"instruction": "is this true", "text": "yes"},
         {"instruction": "Is that true?", "text": "Yes."},
+        {"instruction": f"{passage}\nIs this true?", "text": "Yes."},
+        {"instruction": f"{passage.replace(passage.split()[30], 'altre')}\nIs this true?", "text": "Yes."},
+        {"instruction": f"{passage}\nWho says so?", "text": "Nobody."},
+        {"instruction": f"{task}\n\n{text(8)[:50]}", "text": "Yes."},
+        {"instruction": f"{task}\n\n{text(9)[:50]}", "text": "Yes."},
     ]
-    made = Placed(spark).batch([row | each for row, each in zip(rows(range(3)), given, strict=True)])
-    groups = [row["split_group"] for _, row in sorted(made.items())]
+    new = [row | each for row, each in zip(rows(range(8)), given, strict=True)]
+    groups = [row["split_group"] for _, row in sorted(Placed(spark).batch(new).items())]
     assert groups[0] == groups[1] != groups[2]
+    assert groups[3] == groups[4] == groups[5], "of one passage"
+    assert len({groups[0], groups[2], groups[3], groups[6], groups[7]}) == 5, "a task's wording joins nothing"
+    joined = Placed(spark, GroupSettings(given_similarity=0.5)).batch(new)
+    assert joined[f"{6:064x}"]["split_group"] == joined[f"{7:064x}"]["split_group"]
 
 
 def test_to_pairs(spark):
