@@ -242,7 +242,7 @@ def print_scores(out: Console, found: Overview) -> None:
     if any(line.is_by_language for line in found.lines):
         out.print("* English's; each language has a factor (conf/cleaning/limits.csv).", markup=False)
     if found.missing_tables:
-        out.print(f"No table yet: {', '.join(found.missing_tables)}.", markup=False)
+        out.print(f"Not in this lake: {', '.join(found.missing_tables)}.", markup=False)
     out.print("Try others: backprompt explore --lake LAKE --set STAGE.SETTING=VALUE", markup=False)
 
 
