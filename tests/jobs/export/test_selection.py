@@ -84,7 +84,7 @@ def test_a_conversation_that_ends_otherwise_is_left_out_of_the_chat_form(spark):
 def test_a_table_of_an_older_backprompt_may_lack_scores_and_nothing_else(table):
     older = table.pairs.drop("hate_score", "translation_quality")
     check_columns(older, "table pairs")
-    with pytest.raises(BackpromptError, match=r"--min hate_score: table pairs has no such score; it has copied_word_s"):
+    with pytest.raises(BackpromptError, match=r"--min hate_score: table pairs has no such score; it has answer_share"):
         reason_left_out(Selection(minima={"hate_score": 0.5}), older, table.groups, BOOK, "table pairs")
     with pytest.raises(BackpromptError, match=r"table pairs lacks the columns subsource, messages: .*--rebuild pairs"):
         check_columns(table.pairs.drop("messages", "subsource"), "table pairs")
