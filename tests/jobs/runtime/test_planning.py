@@ -426,6 +426,7 @@ def test_a_budget_stops_a_run_before_it_is_passed_and_the_next_goes_on(spark: Sp
     assert sum(spent.values()) == pytest.approx(total, rel=0.15)
 
 
+@pytest.mark.slow
 def test_tokens_are_predicted_from_a_part_of_the_documents(spark: SparkSession, tmp_path: Path) -> None:
     """English documents of one to twelve sentences, and an engine that counts tokens; 15 % of them are tried."""
     draw = random.Random(5)
