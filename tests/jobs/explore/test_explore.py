@@ -490,7 +490,7 @@ def test_what_a_user_can_get_wrong(spark: Any, finished: Any, tmp_path: Any, cap
 
 
 def test_the_settings_of_the_lakes_tables_can_be_read_back(finished: Any) -> None:
-    for stage in tables_in_order(finished.lake):
+    for stage in tables_in_order(finished.lake)[1:]:
         if recut_settings(stage):
             flat = json.loads(finished.lake.properties(stage)["settings"])
             known = json.loads(json.dumps({key: flat[key] for key in recut_settings(stage) if key in flat}))
